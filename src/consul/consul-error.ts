@@ -1,0 +1,40 @@
+// The one error class of the Consul client. Never carries the token.
+
+/** What a ConsulError knows. */
+export interface ConsulErrorDetails {
+  /** `http`: Consul answered with an error status. `network`: no answer. `timeout`: no answer in time. `decode`: an answer that is not what the API promises. */
+  readonly code: "http" | "network" | "timeout" | "decode";
+  /** HTTP method of the request. */
+  readonly method: string;
+  /** Path and query of the request, as sent; never holds a token. */
+  readonly path: string;
+  /** Origin of the agent, without credentials. */
+  readonly address: string;
+  /** HTTP status, where there was an answer. */
+  readonly status?: number;
+  /** Consul's own text, trimmed and cut at 1024 characters. */
+  readonly text?: string;
+  /** What the runtime threw. */
+  readonly cause?: unknown;
+}
+
+/** A request to Consul failed. Aborts are not errors of this class: they rethrow the signal's reason. */
+export class ConsulError extends Error implements ConsulErrorDetails {
+  override readonly name = "ConsulError";
+  readonly code: ConsulErrorDetails["code"];
+  readonly method: string;
+  readonly path: string;
+  readonly address: string;
+  readonly status?: number;
+  readonly text?: string;
+
+  constructor(message: string, details: ConsulErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = details.code;
+    this.method = details.method;
+    this.path = details.path;
+    this.address = details.address;
+    if (details.status !== undefined) this.status = details.status;
+    if (details.text !== undefined) this.text = details.text;
+  }
+}

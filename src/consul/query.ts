@@ -1,0 +1,39 @@
+// What every read of Consul's HTTP API can be asked for, and what comes back beside the data.
+// https://developer.hashicorp.com/consul/api-docs/features/consistency, .../features/blocking
+
+/** Options of any request. */
+export interface RequestOptions {
+  /** Aborts the request; the promise then rejects with the signal's reason, untouched. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds without an answer before the request fails with code `timeout`. Default: the client's `timeoutMs`; blocking queries get wait * 17/16 + 10 s instead. */
+  readonly timeoutMs?: number;
+}
+
+/** Options of reads that may block until something changes. */
+export interface QueryOptions extends RequestOptions {
+  /** Index of the answer already known, as Consul sent it. Absent or "0": answer at once. */
+  readonly index?: string;
+  /** Longest wait for a change in milliseconds, > 0 and at most 600000. Only with `index`. Default: Consul's 5 minutes. */
+  readonly waitMs?: number;
+  /** Datacenter to ask, other than the client's. */
+  readonly datacenter?: string;
+  /** `stale`: any server answers, even without a leader. `consistent`: the leader makes sure it still leads. Default: the leader answers. */
+  readonly consistency?: "default" | "stale" | "consistent";
+  /** Sort by network distance from this node; `_agent` is the agent asked. */
+  readonly near?: string;
+  /** Filter expression, evaluated by Consul: https://developer.hashicorp.com/consul/api-docs/features/filtering */
+  readonly filter?: string;
+}
+
+/** An answer and what its headers say. */
+export interface QueryResult<T> {
+  readonly data: T;
+  /** X-Consul-Index, a decimal string, at least "1"; undefined when the answer carried none. Opaque: compare with `compareIndex` only. */
+  readonly index: string | undefined;
+  /** X-Consul-Knownleader; undefined when the answer carried none. */
+  readonly knownLeader: boolean | undefined;
+  /** X-Consul-Lastcontact: milliseconds since the answering server heard from the leader. */
+  readonly lastContactMs: number | undefined;
+  /** X-Consul-Results-Filtered-By-ACLs: the token's rights hid results. Only newer servers say so. */
+  readonly filteredByAcls: boolean;
+}
