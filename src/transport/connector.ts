@@ -24,7 +24,10 @@ export interface Connection {
   readonly state: ConnectionState;
   /** Starts connecting; does nothing in any state but `idle`. */
   connect(): void;
-  /** Sends calls on this connection and no other. A call made in another state than `ready` fails as unprocessed. */
+  /**
+   * Sends calls on this connection and no other. A call made in another state than `ready` fails as unprocessed
+   * (see call-fate.ts), and so does one that the peer refused before its program saw it.
+   */
   readonly transport: Transport;
   /** Takes no new calls, finishes those in flight, then closes. Idempotent; resolves when closed. */
   drain(): Promise<void>;
@@ -34,7 +37,7 @@ export interface Connection {
 
 /** What a connection tells its owner. */
 export interface ConnectionListener {
-  /** Called after every change of state, never from within `open` or `connect`. */
+  /** Called once for every change of state, in order, never from within the call of the connector or of `connect()`. */
   onState(state: ConnectionState): void;
 }
 

@@ -1,0 +1,248 @@
+// Reaches endpoints by gRPC over the runtime's own HTTP/2 (node:http2), with the message framing of @connectrpc/connect-node.
+// Runs on Bun, Deno and Node. One session a connection; a session is never reused for another endpoint.
+
+import * as http2 from "node:http2";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { UniversalClientFn, UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
+import { createTransport } from "@connectrpc/connect/protocol-grpc";
+import { compressionBrotli, compressionGzip, createNodeHttpClient } from "@connectrpc/connect-node";
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { markUnprocessed } from "../transport/call-fate.ts";
+import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
+
+/** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
+export interface ClientTlsOptions {
+  /** Certificate authorities to trust instead of the runtime's. */
+  readonly ca?: string | readonly string[];
+  /** Client certificate chain, together with `key`. */
+  readonly cert?: string;
+  /** Private key of `cert`. */
+  readonly key?: string;
+  /** Name to ask for (SNI) and to find in the server's certificate, instead of the endpoint's host. */
+  readonly serverName?: string;
+}
+
+/** How connections are made. */
+export interface NodeHttp2ConnectorOptions {
+  /** TLS settings of endpoints whose URL is https. */
+  readonly tls?: ClientTlsOptions;
+  /** Milliseconds until an attempt to connect is given up. Default 20000, as in gRPC. */
+  readonly connectTimeoutMs?: number;
+  /** Largest message taken from a server, in bytes after decompression. Larger ones fail with `resource_exhausted`. Default 4 MiB, as in gRPC. */
+  readonly maxReceiveBytes?: number;
+  readonly clock?: Clock;
+}
+
+/** Creates a connector over node:http2. Throws RangeError or TypeError on bad options; opens nothing. */
+export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}): Connector {
+  const { connectTimeoutMs = 20_000, maxReceiveBytes = 4 * 1024 * 1024, tls = {}, clock = systemClock } = options;
+  if (!(connectTimeoutMs > 0)) {
+    throw new RangeError(`Cannot create connector as "connectTimeoutMs" must be > 0: received ${connectTimeoutMs}`);
+  }
+  if (!(Number.isInteger(maxReceiveBytes) && maxReceiveBytes > 0 && maxReceiveBytes <= 0xffff_ffff)) {
+    throw new RangeError(
+      `Cannot create connector as "maxReceiveBytes" must be an integer from 1 to 4294967295: received ${maxReceiveBytes}`,
+    );
+  }
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
+  }
+  const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock };
+  return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
+}
+
+class NodeHttp2Connection implements Connection {
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+  state: ConnectionState = { type: "idle" };
+  readonly #listener: ConnectionListener;
+  readonly #options: Required<NodeHttp2ConnectorOptions>;
+  readonly #closed = Promise.withResolvers<void>();
+  #session: http2.ClientHttp2Session | undefined;
+  #cancelConnectTimeout: (() => void) | undefined;
+  #streams = 0;
+  /** Why the session ended, as far as anything said so. */
+  #reason: unknown;
+
+  constructor(endpoint: Endpoint, listener: ConnectionListener, options: Required<NodeHttp2ConnectorOptions>) {
+    this.endpoint = endpoint;
+    this.#listener = listener;
+    this.#options = options;
+    this.transport = createTransport({
+      baseUrl: endpoint.url,
+      httpClient: (request) => this.#send(request),
+      useBinaryFormat: true,
+      interceptors: [],
+      acceptCompression: [compressionGzip, compressionBrotli],
+      sendCompression: null,
+      compressMinBytes: 1024,
+      readMaxBytes: options.maxReceiveBytes,
+      writeMaxBytes: 0xffff_ffff,
+    });
+  }
+
+  connect(): void {
+    if (this.state.type !== "idle") return;
+    this.state = { type: "connecting" };
+    const { ca, cert, key, serverName } = this.#options.tls;
+    const session = http2.connect(this.endpoint.url, {
+      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(serverName === undefined ? {} : { servername: serverName }),
+    });
+    this.#session = session;
+    // Ready means that the peer has spoken HTTP/2, not only that it accepted: its SETTINGS come first (RFC 9113 section 3.4).
+    session.once("remoteSettings", () => {
+      if (this.state.type === "connecting") this.#move({ type: "ready", sinceMs: this.#options.clock.now() });
+    });
+    session.on("error", (error) => {
+      this.#reason ??= error;
+    });
+    session.once("goaway", () => {
+      if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });
+      this.#closeWhenDone();
+    });
+    session.once("close", () => this.#onClose());
+    this.#cancelConnectTimeout = this.#options.clock.schedule(this.#options.connectTimeoutMs, () => {
+      if (this.state.type === "connecting") {
+        void this.close(
+          new Error(`no HTTP/2 answer from ${this.endpoint.url} in ${this.#options.connectTimeoutMs} ms`),
+        );
+      }
+    });
+  }
+
+  drain(): Promise<void> {
+    switch (this.state.type) {
+      case "idle":
+      case "connecting":
+        return this.close();
+      case "ready":
+        this.#move({ type: "draining" });
+        break;
+      case "draining":
+      case "closed":
+        break;
+      default:
+        this.state satisfies never;
+    }
+    this.#closeWhenDone();
+    return this.#closed.promise;
+  }
+
+  close(reason?: unknown): Promise<void> {
+    if (this.state.type === "closed") return this.#closed.promise;
+    this.#reason ??= reason;
+    if (this.#session === undefined) this.#onClose();
+    else this.#session.destroy();
+    return this.#closed.promise;
+  }
+
+  #closeWhenDone(): void {
+    if (this.state.type !== "draining" || this.#streams > 0) return;
+    this.#session?.close();
+  }
+
+  #onClose(): void {
+    this.#cancelConnectTimeout?.();
+    if (this.state.type === "closed") return;
+    const wasConnecting = this.state.type === "connecting";
+    const reason =
+      this.#reason ?? (wasConnecting ? new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`) : undefined);
+    this.#move({ type: "closed", reason });
+    this.#closed.resolve();
+  }
+
+  #move(state: ConnectionState): void {
+    this.state = state;
+    this.#listener.onState(state);
+  }
+
+  /** Sends one request on this connection's session, and tells apart what the library above cannot. */
+  async #send(request: UniversalClientRequest): Promise<UniversalClientResponse> {
+    const session = this.#session;
+    let stream: http2.ClientHttp2Stream | undefined;
+    let ended = false;
+    // A call that is given up is CANCEL on the wire, a passed deadline included. connect-node would send INTERNAL_ERROR for that one; its
+    // listener comes after this one. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+    const onAbort = () => {
+      if (!ended && stream !== undefined && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
+    };
+    request.signal?.addEventListener("abort", onAbort, { once: true });
+
+    const onEnd = () => {
+      if (ended) return;
+      ended = true;
+      request.signal?.removeEventListener("abort", onAbort);
+    };
+    const explain = (error: unknown): unknown => {
+      if (request.signal?.aborted) return error;
+      if (stream === undefined) return markUnprocessed(this.#unavailable(error));
+      // nghttp2 also closes the streams above GOAWAY's last id with this code (RFC 9113 section 6.8, 8.7).
+      if (stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) return markUnprocessed(this.#unavailable(error));
+      // The stream did not fail, the connection under it was lost.
+      if (session?.destroyed) return this.#unavailable(error);
+      return error;
+    };
+
+    const client: UniversalClientFn = createNodeHttpClient({
+      httpVersion: "2",
+      sessionProvider: () => ({
+        authority: new URL(this.endpoint.url).origin,
+        request: async (method, path, headers, streamOptions) => {
+          if (this.state.type !== "ready" || session === undefined || session.closed || session.destroyed) {
+            throw new Error("the connection takes no new calls");
+          }
+          stream = session.request({ ...headers, ":method": method, ":path": path }, streamOptions);
+          this.#streams++;
+          stream.once("close", () => {
+            this.#streams--;
+            this.#closeWhenDone();
+          });
+          return stream;
+        },
+        notifyResponseByteRead() {},
+      }),
+    });
+    try {
+      const response = await client(request);
+      return { ...response, body: mapErrors(response.body, explain, onEnd) };
+    } catch (error) {
+      onEnd();
+      throw explain(error);
+    }
+  }
+
+  #unavailable(error: unknown): ConnectError {
+    const why = this.#reason ?? error;
+    const text = why instanceof ConnectError ? why.rawMessage : why instanceof Error ? why.message : String(why);
+    return new ConnectError(`${this.endpoint.url}: ${text}`, Code.Unavailable, undefined, undefined, error);
+  }
+}
+
+/** Passes chunks through; translates what reading throws, and tells when there is no more to read. */
+function mapErrors<T>(
+  source: AsyncIterable<T>,
+  translate: (error: unknown) => unknown,
+  onEnd: () => void,
+): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = source[Symbol.asyncIterator]();
+      return {
+        async next() {
+          try {
+            const result = await iterator.next();
+            if (result.done === true) onEnd();
+            return result;
+          } catch (error) {
+            onEnd();
+            throw translate(error);
+          }
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,293 @@
+// Connect's Transport over many endpoints: every call is picked anew, sent on that endpoint's connection, and sent elsewhere
+// where the first did not process it. Knows no network: endpoints come from a Resolver, connections from a Connector.
+
+import { Code, ConnectError, createContextValues, type Interceptor, type Transport } from "@connectrpc/connect";
+import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import type { NewPicker } from "../balancer/picker.ts";
+import { roundRobin } from "../balancer/round-robin.ts";
+import type { BackoffOptions } from "../core/backoff.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { type Logger, silentLogger } from "../core/logger.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import type { Resolver } from "../resolver/resolver.ts";
+import { callFate, markUnprocessed } from "./call-fate.ts";
+import { ConnectionPool } from "./connection-pool.ts";
+import type { Connector } from "./connector.ts";
+import { onceStreamEnds, unlessRead } from "./streams.ts";
+
+/** How a balanced transport behaves, whatever its resolver and connector. */
+export interface BalancingOptions {
+  /** Balancing policy. Default: strict round-robin. */
+  readonly balancer?: NewPicker;
+  /** Interceptors around every call, outermost first. They run once a call, before an endpoint is picked. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Deadline in milliseconds of calls that name none. Default: no deadline. */
+  readonly defaultTimeoutMs?: number;
+  /** How long a call without a deadline waits for the first answer about endpoints and for a connection, in milliseconds. Default 10000. */
+  readonly waitTimeoutMs?: number;
+  /** How long the first calls wait for slower endpoints once one is ready, so that the first round is a whole one. In milliseconds, default 100. */
+  readonly settleMs?: number;
+  /** How long an empty answer is not believed while connections work, in milliseconds. Default 90000: longer than an agent that restarted needs to hear from all its services. */
+  readonly emptyGraceMs?: number;
+  /** How long `close()` lets calls in flight finish, in milliseconds. Default 10000. */
+  readonly closeGraceMs?: number;
+  /** Delays between attempts to connect. Default: gRPC's (1 s, x 1.6, up to 2 min). */
+  readonly backoff?: BackoffOptions;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** What a balanced transport is made of. */
+export interface BalancedTransportOptions extends BalancingOptions {
+  readonly resolver: Resolver;
+  readonly connector: Connector;
+}
+
+/** A Transport that owns connections. Opens nothing before the first call. */
+export interface BalancedTransport extends Transport {
+  /**
+   * Takes no new calls (they fail with `canceled`, and so do those that still wait for an endpoint), lets calls in flight finish for at most
+   * `closeGraceMs`, then closes every connection and lets the resolver go. Idempotent: returns the same promise.
+   */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Creates a transport over the endpoints of `resolver`. Throws RangeError on options outside their range. */
+export function createBalancedTransport(options: BalancedTransportOptions): BalancedTransport {
+  const resolved = resolveOptions(options);
+  const { clock, resolver } = resolved;
+  const pool = new ConnectionPool(resolved);
+  let closing: Promise<void> | undefined;
+
+  /** Waits until the pool's state changes. Rejects with the signal's reason, or with `unavailable` at `untilMs`. */
+  function change(signal: AbortSignal, untilMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void) => {
+        stopWaiting();
+        cancelTimer();
+        signal.removeEventListener("abort", onAbort);
+        act();
+      };
+      const onAbort = () => settle(() => reject(getAbortSignalReason(signal)));
+      const stopWaiting = pool.onceChanged(() => settle(resolve));
+      const cancelTimer = clock.schedule(untilMs - clock.now(), () =>
+        settle(() => reject(new ConnectError(`gave up ${describeWait()}`, Code.Unavailable))),
+      );
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  function describeWait(): string {
+    const { state } = pool;
+    if (state.type === "unresolved") {
+      const because = state.error === undefined ? "" : `: ${describeError(state.error)}`;
+      return `waiting for the first answer about ${resolver.description}${because}`;
+    }
+    return `waiting for a connection to ${resolver.description}`;
+  }
+
+  /** Runs `attempt` on a picked connection, and again on others as long as attempts end unprocessed. */
+  async function call<R>(
+    signal: AbortSignal,
+    hasDeadline: boolean,
+    attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
+    mayRepeat: () => boolean,
+  ): Promise<R> {
+    pool.start();
+    const waitUntilMs = hasDeadline ? Number.POSITIVE_INFINITY : clock.now() + resolved.waitTimeoutMs;
+    const tried = new Set<string>();
+    let lastError: ConnectError | undefined;
+    for (;;) {
+      if (signal.aborted) throw getAbortSignalReason(signal);
+      const { state } = pool;
+      switch (state.type) {
+        case "closed":
+          throw new ConnectError("the transport is closed", Code.Canceled);
+        case "empty":
+          throw (
+            lastError ?? new ConnectError(`no instance to call: ${resolver.description} lists none`, Code.Unavailable)
+          );
+        case "failing":
+          throw (
+            lastError ??
+            markUnprocessed(
+              new ConnectError(
+                `cannot connect to any of the ${state.count} instances of ${resolver.description}: ${describeError(state.error)}`,
+                Code.Unavailable,
+                undefined,
+                undefined,
+                state.error,
+              ),
+            )
+          );
+        case "unresolved":
+        case "connecting":
+          await change(signal, waitUntilMs);
+          continue;
+        case "ready":
+          break;
+        default:
+          state satisfies never;
+      }
+      const picked = state.picker.pick(tried);
+      // Every ready endpoint has refused this call.
+      if (picked === undefined)
+        throw lastError ?? new ConnectError("the balancer picked no endpoint", Code.Unavailable);
+      tried.add(picked.endpoint.id);
+      const startMs = clock.now();
+      const done = (error?: unknown) =>
+        picked.done({ latencyMs: clock.now() - startMs, ...(error === undefined ? {} : { error }) });
+      const connection = pool.connection(picked.endpoint.id);
+      try {
+        if (connection === undefined) {
+          throw markUnprocessed(
+            new ConnectError(`the connection to ${picked.endpoint.url} was lost`, Code.Unavailable),
+          );
+        }
+        return await attempt(connection.transport, done);
+      } catch (error) {
+        done(error);
+        if (callFate(error) !== "unprocessed" || !mayRepeat()) throw error;
+        lastError = ConnectError.from(error);
+      }
+    }
+  }
+
+  /** Adds what a call was waiting for to the error of a deadline that passed meanwhile. */
+  function explain(error: unknown): never {
+    const { state } = pool;
+    const connectError = ConnectError.from(error);
+    if (connectError.code === Code.DeadlineExceeded && (state.type === "unresolved" || state.type === "connecting")) {
+      throw new ConnectError(
+        `${connectError.rawMessage} ${describeWait()}`,
+        Code.DeadlineExceeded,
+        undefined,
+        undefined,
+        error,
+      );
+    }
+    throw connectError;
+  }
+
+  const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
+
+  return {
+    unary(method, signal, timeoutMs, header, message, contextValues) {
+      const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
+      return runUnaryCall({
+        interceptors: [...resolved.interceptors],
+        ...(signal === undefined ? {} : { signal }),
+        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
+        req: {
+          stream: false,
+          service: method.parent,
+          method,
+          requestMethod: "POST",
+          url: createMethodUrl(placeholderUrl, method),
+          header: new Headers(header),
+          contextValues: contextValues ?? createContextValues(),
+          message,
+        },
+        next: (request) =>
+          call(
+            request.signal,
+            deadline !== undefined,
+            async (transport, done) => {
+              const response = await transport.unary(
+                request.method,
+                request.signal,
+                deadline?.remainingMs(),
+                request.header,
+                request.message,
+                request.contextValues,
+              );
+              done();
+              return response;
+            },
+            () => true,
+          ),
+      }).catch(explain);
+    },
+    stream(method, signal, timeoutMs, header, input, contextValues) {
+      const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
+      return runStreamingCall({
+        interceptors: [...resolved.interceptors],
+        ...(signal === undefined ? {} : { signal }),
+        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
+        req: {
+          stream: true,
+          service: method.parent,
+          method,
+          requestMethod: "POST",
+          url: createMethodUrl(placeholderUrl, method),
+          header: new Headers(header),
+          contextValues: contextValues ?? createContextValues(),
+          message: input,
+        },
+        next: (request) => {
+          const messages = unlessRead(request.message);
+          return call(
+            request.signal,
+            deadline !== undefined,
+            async (transport, done) => {
+              const response = await transport.stream(
+                request.method,
+                request.signal,
+                deadline?.remainingMs(),
+                request.header,
+                messages.iterable,
+                request.contextValues,
+              );
+              return { ...response, message: onceStreamEnds(response.message, request.signal, done) };
+            },
+            // What has been read of the caller's messages cannot be read again.
+            () => !messages.wasRead(),
+          );
+        },
+      }).catch(explain);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
+const placeholderUrl = "http://balanced.invalid";
+
+/** A deadline, from the call's own timeout or the transport's default. As in Connect, a timeout of 0 or less means none. */
+function deadlineOf(timeoutMs: number | undefined, defaultTimeoutMs: number | undefined, clock: Clock) {
+  const chosenMs = timeoutMs ?? defaultTimeoutMs;
+  if (chosenMs === undefined || chosenMs <= 0) return undefined;
+  const atMs = clock.now() + chosenMs;
+  return { timeoutMs: chosenMs, remainingMs: () => Math.max(1, Math.ceil(atMs - clock.now())) };
+}
+
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error instanceof ConnectError ? error.rawMessage : error.message;
+}
+
+function resolveOptions(options: BalancedTransportOptions) {
+  const resolved = {
+    resolver: options.resolver,
+    connector: options.connector,
+    balancer: options.balancer ?? roundRobin,
+    interceptors: options.interceptors ?? [],
+    defaultTimeoutMs: options.defaultTimeoutMs,
+    waitTimeoutMs: options.waitTimeoutMs ?? 10_000,
+    settleMs: options.settleMs ?? 100,
+    emptyGraceMs: options.emptyGraceMs ?? 90_000,
+    closeGraceMs: options.closeGraceMs ?? 10_000,
+    backoff: { random: options.random ?? systemRandom, ...options.backoff },
+    clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
+  };
+  for (const name of ["waitTimeoutMs", "settleMs", "emptyGraceMs", "closeGraceMs"] as const) {
+    if (!(resolved[name] >= 0)) {
+      throw new RangeError(`Cannot create transport as "${name}" must be >= 0: received ${resolved[name]}`);
+    }
+  }
+  return resolved;
+}
