@@ -3,13 +3,14 @@
 
 import * as http2 from "node:http2";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import type { UniversalClientFn, UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
+import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
-import { compressionBrotli, compressionGzip, createNodeHttpClient } from "@connectrpc/connect-node";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { markUnprocessed } from "../transport/call-fate.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
+import { sendHttp2Request } from "./http2-request.ts";
 
 /** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
 export interface ClientTlsOptions {
@@ -62,6 +63,8 @@ class NodeHttp2Connection implements Connection {
   #session: http2.ClientHttp2Session | undefined;
   #cancelConnectTimeout: (() => void) | undefined;
   #streams = 0;
+  /** Graceful servers send GOAWAY twice, first with the largest id there is: the last one counts (RFC 9113 section 6.8). */
+  #goawayLastId: number | undefined;
   /** Why the session ended, as far as anything said so. */
   #reason: unknown;
 
@@ -100,7 +103,8 @@ class NodeHttp2Connection implements Connection {
     session.on("error", (error) => {
       this.#reason ??= error;
     });
-    session.once("goaway", () => {
+    session.on("goaway", (_code, lastStreamId) => {
+      this.#goawayLastId = lastStreamId;
       if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });
       this.#closeWhenDone();
     });
@@ -160,89 +164,23 @@ class NodeHttp2Connection implements Connection {
     this.#listener.onState(state);
   }
 
-  /** Sends one request on this connection's session, and tells apart what the library above cannot. */
   async #send(request: UniversalClientRequest): Promise<UniversalClientResponse> {
     const session = this.#session;
-    let stream: http2.ClientHttp2Stream | undefined;
-    let ended = false;
-    // A call that is given up is CANCEL on the wire, a passed deadline included. connect-node would send INTERNAL_ERROR for that one; its
-    // listener comes after this one. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
-    const onAbort = () => {
-      if (!ended && stream !== undefined && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
-    };
-    request.signal?.addEventListener("abort", onAbort, { once: true });
-
-    const onEnd = () => {
-      if (ended) return;
-      ended = true;
-      request.signal?.removeEventListener("abort", onAbort);
-    };
-    const explain = (error: unknown): unknown => {
-      if (request.signal?.aborted) return error;
-      if (stream === undefined) return markUnprocessed(this.#unavailable(error));
-      // nghttp2 also closes the streams above GOAWAY's last id with this code (RFC 9113 section 6.8, 8.7).
-      if (stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) return markUnprocessed(this.#unavailable(error));
-      // The stream did not fail, the connection under it was lost.
-      if (session?.destroyed) return this.#unavailable(error);
-      return error;
-    };
-
-    const client: UniversalClientFn = createNodeHttpClient({
-      httpVersion: "2",
-      sessionProvider: () => ({
-        authority: new URL(this.endpoint.url).origin,
-        request: async (method, path, headers, streamOptions) => {
-          if (this.state.type !== "ready" || session === undefined || session.closed || session.destroyed) {
-            throw new Error("the connection takes no new calls");
-          }
-          stream = session.request({ ...headers, ":method": method, ":path": path }, streamOptions);
-          this.#streams++;
-          stream.once("close", () => {
-            this.#streams--;
-            this.#closeWhenDone();
-          });
-          return stream;
-        },
-        notifyResponseByteRead() {},
-      }),
-    });
-    try {
-      const response = await client(request);
-      return { ...response, body: mapErrors(response.body, explain, onEnd) };
-    } catch (error) {
-      onEnd();
-      throw explain(error);
+    if (this.state.type !== "ready" || session === undefined || session.closed || session.destroyed) {
+      throw markUnprocessed(
+        new ConnectError(`the connection to ${this.endpoint.url} takes no new calls`, Code.Unavailable),
+      );
     }
+    this.#streams++;
+    return sendHttp2Request(request, {
+      session,
+      url: this.endpoint.url,
+      goawayLastId: () => this.#goawayLastId,
+      lostReason: () => this.#reason,
+      onClosed: () => {
+        this.#streams--;
+        this.#closeWhenDone();
+      },
+    });
   }
-
-  #unavailable(error: unknown): ConnectError {
-    const why = this.#reason ?? error;
-    const text = why instanceof ConnectError ? why.rawMessage : why instanceof Error ? why.message : String(why);
-    return new ConnectError(`${this.endpoint.url}: ${text}`, Code.Unavailable, undefined, undefined, error);
-  }
-}
-
-/** Passes chunks through; translates what reading throws, and tells when there is no more to read. */
-function mapErrors<T>(
-  source: AsyncIterable<T>,
-  translate: (error: unknown) => unknown,
-  onEnd: () => void,
-): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const iterator = source[Symbol.asyncIterator]();
-      return {
-        async next() {
-          try {
-            const result = await iterator.next();
-            if (result.done === true) onEnd();
-            return result;
-          } catch (error) {
-            onEnd();
-            throw translate(error);
-          }
-        },
-      };
-    },
-  };
 }

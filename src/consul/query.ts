@@ -1,11 +1,11 @@
-// What every read of Consul's HTTP API can be asked for, and what comes back beside the data.
+// What every read of Consul's HTTP API can be asked for, and what comes back beside the data. Types only.
 // https://developer.hashicorp.com/consul/api-docs/features/consistency, .../features/blocking
 
 /** Options of any request. */
 export interface RequestOptions {
   /** Aborts the request; the promise then rejects with the signal's reason, untouched. */
   readonly signal?: AbortSignal;
-  /** Milliseconds without an answer before the request fails with code `timeout`. Default: the client's `timeoutMs`; blocking queries get wait * 17/16 + 10 s instead. */
+  /** Milliseconds without a whole answer before the request fails with code `timeout`, > 0. Default: the client's `timeoutMs`; blocking queries get wait * 17/16 + 10 s instead. */
   readonly timeoutMs?: number;
 }
 
@@ -13,7 +13,10 @@ export interface RequestOptions {
 export interface QueryOptions extends RequestOptions {
   /** Index of the answer already known, as Consul sent it. Absent or "0": answer at once. */
   readonly index?: string;
-  /** Longest wait for a change in milliseconds, > 0 and at most 600000. Only with `index`. Default: Consul's 5 minutes. */
+  /**
+   * Longest wait for a change in milliseconds, at least 1 and at most 600000; read only beside `index`. Default: Consul's 5 minutes.
+   * Keep it at 60 s or less: an aborted wait holds its connection slot at the agent until it is over, and Node's fetch gives up after 300 s.
+   */
   readonly waitMs?: number;
   /** Datacenter to ask, other than the client's. */
   readonly datacenter?: string;

@@ -21,6 +21,8 @@ export function unlessRead<T>(source: AsyncIterable<T>): UnreadMessages<T> {
           iterator ??= source[Symbol.asyncIterator]();
           return iterator.next();
         },
+        // Connect's pipe() demands it, and tells the source of a failed attempt through it.
+        throw: (error: unknown) => Promise.reject(error),
       }),
     },
     wasRead: () => read,

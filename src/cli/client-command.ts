@@ -1,0 +1,71 @@
+// `lictor call`, client.ts: the original's client. Calls SayHello for ever, a line for each call.
+
+import { createHelloClient } from "../hello/create-hello-client.ts";
+import { closeOnSignal } from "../runtime/close-on-signal.ts";
+import { callInLoop } from "./call-loop.ts";
+import { type CommandSpec, type Environment, runCommand } from "./command-line.ts";
+import { consulFlags, consulNote, consulOptions } from "./consul-flags.ts";
+import { type FlagTable, flag } from "./flags.ts";
+import { openStandardOutput } from "./standard-output.ts";
+import { createStderrLogger, logFlags } from "./stderr-logger.ts";
+
+const flags = {
+  consul: consulFlags.consul,
+  service: flag.text({ placeholder: "NAME", default: "HelloService", help: "Service to look up in Consul." }),
+  every: flag.duration({
+    placeholder: "TIME",
+    default: "2s",
+    minMs: 0,
+    help: "Pause between an answer and the next call.",
+  }),
+  timeout: flag.duration({ placeholder: "TIME", default: "60s", minMs: 1, help: "Deadline of each call." }),
+  calls: flag.count({
+    placeholder: "CALLS",
+    short: "n",
+    min: 1,
+    max: 1e15,
+    help: "Stop after so many calls; the exit code is 1 if any failed. Without it: for ever.",
+  }),
+  "token-file": consulFlags["token-file"],
+  ...logFlags("warn"),
+} satisfies FlagTable;
+
+const spec: CommandSpec<typeof flags> = {
+  name: "lictor call",
+  summary: [
+    "Finds HelloService in Consul and calls SayHello(NAME, 1, 2) on its servers in turn, for ever. One line per call on stdout:",
+    '"client get message: MESSAGE, result: N" or "client call SayHello failed: CODE TEXT".',
+  ],
+  argument: { name: "NAME", help: "Name to greet with. (default GrassInWind2019)" },
+  flags,
+  notes: [
+    consulNote,
+    "Exit code: 0 after the last call or a signal; 1 when a call of --calls failed; 2 for a wrong flag. Durations are written 500ms, 20s, 1m30s.",
+  ],
+};
+
+/** Runs the client; resolves with the exit code. */
+export function clientCommand(args: readonly string[], env: Environment): Promise<number> {
+  return runCommand(spec, args, env, async ({ flags, argument }) => {
+    const output = openStandardOutput();
+    const logger = createStderrLogger({ level: flags.log, format: flags["log-format"], env });
+    const client = createHelloClient({ consul: consulOptions(flags, env, logger), service: flags.service, logger });
+    const stopped = new AbortController();
+    const signals = closeOnSignal({ close: async () => stopped.abort() }, { exit: false });
+    try {
+      const { failures } = await callInLoop({
+        client,
+        name: argument ?? "GrassInWind2019",
+        pauseMs: flags.every,
+        timeoutMs: flags.timeout,
+        ...(flags.calls === undefined ? {} : { calls: flags.calls }),
+        signal: AbortSignal.any([stopped.signal, output.gone]),
+        write: output.line,
+      });
+      return flags.calls !== undefined && failures > 0 && !stopped.signal.aborted ? 1 : 0;
+    } finally {
+      await client.close();
+      signals.dispose();
+    }
+  });
+}

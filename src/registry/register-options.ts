@@ -1,0 +1,116 @@
+// What registerService can be told: the instance, its check, and how its health is found. Types only.
+
+import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Random } from "../core/random.ts";
+
+/** What a health function found. `warn` instances are listed by clients that ask for more than passing ones. */
+export interface HealthReport {
+  readonly status: "pass" | "warn" | "fail";
+  /** Shown by Consul as the check's output, cut by it at 4096 bytes. */
+  readonly note?: string;
+}
+
+/** A check that we keep alive: Consul turns it critical when no heartbeat came for the TTL. */
+export interface TtlCheckOptions {
+  readonly type: "ttl";
+  /** Milliseconds without a heartbeat before the instance counts as failed; a positive integer. Default 20000. */
+  readonly ttlMs?: number;
+  /** Milliseconds between heartbeats, varied by 10 % both ways; a positive integer, less than half the TTL. Default 5000, or a quarter of a TTL of less than 20 s. */
+  readonly intervalMs?: number;
+}
+
+/** How often and how patiently the agent probes. */
+export interface ProbeOptions {
+  /** Milliseconds between the agent's probes; a positive integer, raised by Consul to 1 s. Also how often we make sure that the agent still knows us. Default 5000. */
+  readonly intervalMs?: number;
+  /** Milliseconds a probe may take; a positive integer. Default: Consul's 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/** How a probe's TLS connection is verified. */
+export interface ProbeTlsOptions {
+  /** Whether the certificate is verified against the agent's roots. Default true. */
+  readonly verify?: boolean;
+  /** Name the certificate must carry. Only newer agents know this field: Consul 1.8 refuses the registration. */
+  readonly serverName?: string;
+}
+
+/** The agent calls grpc.health.v1.Health/Check; only SERVING passes. */
+export interface GrpcCheckOptions extends ProbeOptions {
+  readonly type: "grpc";
+  /** `host:port` or `host:port/service` as the agent reaches it. Default: the registered host and port, service "". */
+  readonly target?: string;
+  /** Probe over TLS. Default false. */
+  readonly tls?: boolean | ProbeTlsOptions;
+}
+
+/** The agent sends a request: 2xx passes, 429 warns, anything else is critical. */
+export interface HttpCheckOptions extends ProbeOptions {
+  readonly type: "http";
+  /** What the agent requests. Default: `http://<host>:<port>/healthz`, `https` with `tls`. */
+  readonly url?: string;
+  /** Default GET. */
+  readonly method?: string;
+  /** Headers of the probe. Everyone who may read the agent's checks can read them. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How an `https` URL is verified; `true` makes the default URL one. */
+  readonly tls?: boolean | ProbeTlsOptions;
+}
+
+/** The agent opens a TCP connection; an accepted one passes. */
+export interface TcpCheckOptions extends ProbeOptions {
+  readonly type: "tcp";
+  /** `host:port` as the agent reaches it. Default: the registered host and port. */
+  readonly target?: string;
+}
+
+/** How Consul learns whether the instance works. */
+export type CheckOptions = TtlCheckOptions | GrpcCheckOptions | HttpCheckOptions | TcpCheckOptions;
+
+/** Who is registered where, and how it is kept. */
+export interface RegisterOptions {
+  /** The agent: a client, its options, or its address. */
+  readonly consul: ConsulClient | ConsulClientOptions | string;
+  /**
+   * Service name: not empty, no control characters, no `/`, no space at either end, not `.` or `..`. Consul compares names
+   * without regard to case; its DNS interface lists only names of letters, digits and hyphens, others are logged once.
+   */
+  readonly name: string;
+  /**
+   * Address clients connect to: a host name or an IP literal, not 0.0.0.0 or ::. An IPv6 literal is registered as written:
+   * bare (`::1`) as Consul documents it and its DNS needs it, or in brackets (`[::1]`) for readers that only join address
+   * and port with a colon, as grpc-consul-resolver does. lictor's own clients read both.
+   */
+  readonly host: string;
+  /** Port clients connect to, 1 to 65535. */
+  readonly port: number;
+  /** Unique on the agent; the same characters as `name`. Default `<host>:<port>:<name>`, an IPv6 host in brackets. */
+  readonly id?: string;
+  /** Default `[name]`. */
+  readonly tags?: readonly string[];
+  /** At most 64 pairs; keys of 1 to 128 characters A-Z a-z 0-9 _ -, not beginning with `consul-`; values of at most 512 bytes. */
+  readonly meta?: Readonly<Record<string, string>>;
+  /** Relative shares of traffic while passing (1 to 65535) and warning (0 to 65535). Default 1 and 1. */
+  readonly weights?: { readonly passing: number; readonly warning: number };
+  /** Default `{ type: "ttl" }`. */
+  readonly check?: CheckOptions;
+  /**
+   * Consul removes the instance when its check was critical for this many milliseconds; a positive integer, raised by Consul
+   * to 1 minute and looked at every 30 s. 0 or false: never. Default 600000.
+   */
+  readonly deregisterAfterMs?: number | false;
+  /**
+   * Asked before every heartbeat; without it every heartbeat passes. A throw, a rejection or no answer within 90 % of the
+   * heartbeat interval is a `fail` with the reason as its note; while an answer is awaited it is not asked again.
+   * TTL checks only: with others the agent finds out by itself.
+   */
+  readonly health?: () => HealthReport | Promise<HealthReport>;
+  /** Told of changes of state. Silent by default. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Aborting it is `close()`. */
+  readonly signal?: AbortSignal;
+}
