@@ -23,6 +23,8 @@ export interface Http2RequestContext {
   readonly url: string;
   /** The last stream that the peer's GOAWAY said it may have processed; undefined without a GOAWAY. */
   goawayLastId(): number | undefined;
+  /** Whether the connection is on its way out: GOAWAY was received, or `drain()` called. */
+  isLeaving(): boolean;
   /** Why the connection ended, where anything said so. */
   lostReason(): unknown;
   /** The stream is over, on the wire too. Called exactly once if a stream was opened. */
@@ -107,8 +109,12 @@ function explainClose(stream: http2.ClientHttp2Stream, context: Http2RequestCont
   if (wasNeverSent || isAboveGoaway || stream.rstCode === NGHTTP2_REFUSED_STREAM) {
     return markUnprocessed(lost(context, error ?? new Error("the peer refused the call")));
   }
-  // A stream whose connection went away carries CANCEL or no code, depending on the runtime.
-  if (context.session.destroyed) return lost(context, error ?? new Error("the connection was lost during the call"));
+  // A stream whose connection went away carries CANCEL or no code, depending on the runtimes at both ends.
+  const hasNoCode = stream.rstCode === NGHTTP2_NO_ERROR;
+  if (context.session.destroyed || (hasNoCode && context.isLeaving())) {
+    return lost(context, error ?? new Error("the connection was lost during the call"));
+  }
+  if (hasNoCode) return new ConnectError(`${context.url} ended the call without a status`, Code.Internal);
   const name = resetNames[stream.rstCode] ?? `0x${stream.rstCode.toString(16)}`;
   const code = resetCodes[name] ?? Code.Internal;
   return new ConnectError(`${context.url} reset the call with ${name}`, code, undefined, undefined, error);

@@ -176,6 +176,7 @@ class NodeHttp2Connection implements Connection {
       session,
       url: this.endpoint.url,
       goawayLastId: () => this.#goawayLastId,
+      isLeaving: () => this.state.type !== "ready",
       lostReason: () => this.#reason,
       onClosed: () => {
         this.#streams--;

@@ -54,12 +54,12 @@ export interface ConsulProcess extends AsyncDisposable {
 
 /** Path of a Consul binary: CONSUL_BIN, then PATH, then what `npm run get-consul` has unpacked. */
 export function findConsul(): string | undefined {
-  const named = process.env["CONSUL_BIN"];
+  const named = process.env.CONSUL_BIN;
   if (named !== undefined && named !== "") {
     if (!isExecutable(named)) throw new Error(`Cannot use Consul as CONSUL_BIN names no executable file: ${named}`);
     return named;
   }
-  const onPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "consul"));
+  const onPath = (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "consul"));
   const cached = fileURLToPath(new URL("../../node_modules/.cache/consul/consul", import.meta.url));
   return [...onPath, cached].find(isExecutable);
 }
@@ -69,7 +69,7 @@ export function findConsul(): string | undefined {
  * so that there such a test fails instead.
  */
 export const realConsulSkip: string | false = (() => {
-  if (findConsul() !== undefined || process.env["CI"] === "true") return false;
+  if (findConsul() !== undefined || process.env.CI === "true") return false;
   const reason = "no Consul binary: set CONSUL_BIN, put consul on PATH, or run `npm run get-consul`";
   process.stderr.write(`SKIPPED against a real agent: ${reason}\n`);
   return reason;

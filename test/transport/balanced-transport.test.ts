@@ -1,0 +1,326 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { NewPicker, PickResult } from "../../src/balancer/picker.ts";
+import { createManualClock } from "../../src/testing/manual-clock.ts";
+import { type BalancedTransportOptions, createBalancedTransport } from "../../src/transport/balanced-transport.ts";
+import { callFate } from "../../src/transport/call-fate.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { createHandResolver, endpoint } from "../support/endpoints.ts";
+import { createFakeConnector } from "../support/fake-connector.ts";
+
+const [a, b, c] = [endpoint("a"), endpoint("b"), endpoint("c")];
+
+function setUp(options: Partial<BalancedTransportOptions> & { initial?: readonly (typeof a)[] } = {}) {
+  const clock = createManualClock();
+  const resolver = createHandResolver(options.initial);
+  const fake = createFakeConnector();
+  const transport = createBalancedTransport({
+    resolver,
+    connector: fake.connector,
+    clock,
+    random: () => 0.5,
+    ...options,
+  });
+  const client = createClient(EchoService, transport);
+  const call = async () => (await client.unary({ text: "x" })).server;
+  return { clock, resolver, fake, transport, client, call };
+}
+
+/** Lets promises settle. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+async function rejection(promise: Promise<unknown>): Promise<ConnectError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof ConnectError, String(error));
+    return error;
+  }
+  assert.fail("the call succeeded");
+}
+
+describe("createBalancedTransport()", () => {
+  test("opens nothing before the first call", async () => {
+    const { resolver, fake, transport } = setUp({ initial: [a] });
+    await settle();
+    assert.equal(resolver.listeners, 0);
+    assert.equal(fake.opened.length, 0);
+    await transport.close();
+  });
+
+  test("sends calls round the endpoints, from a whole first round", async () => {
+    const { fake, transport, call } = setUp({ initial: [a, b, c] });
+    const first = call();
+    fake.of("b").becomeReady();
+    fake.of("c").becomeReady();
+    await settle();
+    fake.of("a").becomeReady();
+    const servers = [await first, await call(), await call(), await call()];
+    assert.deepEqual(new Set(servers.slice(0, 3)), new Set(["a", "b", "c"]));
+    assert.equal(servers[3], servers[0]);
+    await transport.close();
+  });
+
+  test("does not wait for the slow longer than settleMs once one is ready", async () => {
+    const { clock, fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("b").becomeReady();
+    await clock.advance(99);
+    assert.equal(fake.of("b").calls, 0);
+    await clock.advance(1);
+    assert.equal(await first, "b");
+    fake.of("a").becomeReady();
+    assert.deepEqual(new Set([await call(), await call()]), new Set(["a", "b"]));
+    await transport.close();
+  });
+
+  test("waits for the first answer, and gives up after waitTimeoutMs with what was asked and why", async () => {
+    const { clock, resolver, transport, call } = setUp();
+    const pending = rejection(call());
+    await settle();
+    resolver.fail(new Error("connection refused"));
+    await clock.advance(10_000);
+    const error = await pending;
+    assert.equal(error.code, Code.Unavailable);
+    assert.match(error.rawMessage, /the test's endpoints.*connection refused/);
+    await transport.close();
+  });
+
+  test("waits for the first answer no longer than the call's deadline, and says what it waited for", async () => {
+    const { transport, client } = setUp();
+    const error = await rejection(client.unary({}, { timeoutMs: 20 }));
+    assert.equal(error.code, Code.DeadlineExceeded);
+    assert.match(error.rawMessage, /waiting for the first answer about the test's endpoints/);
+    await transport.close();
+  });
+
+  test("a call that was aborted while it waited is canceled", async () => {
+    const { transport, client } = setUp();
+    const controller = new AbortController();
+    const pending = rejection(client.unary({}, { signal: controller.signal }));
+    controller.abort();
+    assert.equal((await pending).code, Code.Canceled);
+    await transport.close();
+  });
+
+  test("fails as unavailable at once when no instance is known", async () => {
+    const { transport, call } = setUp({ initial: [] });
+    const error = await rejection(call());
+    assert.equal(error.code, Code.Unavailable);
+    assert.match(error.rawMessage, /the test's endpoints/);
+    await transport.close();
+  });
+
+  test("fails as unavailable, unprocessed, with the reason when no endpoint can be connected to, and recovers", async () => {
+    const { clock, fake, transport, call } = setUp({ initial: [a, b] });
+    const pending = rejection(call());
+    fake.of("a").lose(new Error("connect ECONNREFUSED"));
+    fake.of("b").lose(new Error("connect ECONNREFUSED"));
+    const error = await pending;
+    assert.equal(error.code, Code.Unavailable);
+    assert.match(error.rawMessage, /2 instances.*ECONNREFUSED/);
+    assert.equal(callFate(error), "unprocessed");
+    await clock.advance(1000);
+    fake.of("a").becomeReady();
+    assert.equal(await call(), "a");
+    await transport.close();
+  });
+
+  test("sends a refused call to another endpoint, and to each ready one at most once", async () => {
+    const { fake, transport, call } = setUp({ initial: [a, b, c] });
+    const first = call();
+    for (const id of ["a", "b", "c"]) fake.of(id).becomeReady();
+    await first;
+    fake.of("b").behaviour = "refuse";
+    fake.of("c").behaviour = "refuse";
+    assert.equal(await call(), "a");
+    fake.of("a").behaviour = "refuse";
+    const before = fake.opened.reduce((sum, connection) => sum + connection.calls, 0);
+    const error = await rejection(call());
+    assert.equal(
+      fake.opened.reduce((sum, connection) => sum + connection.calls, 0),
+      before + 3,
+    );
+    assert.equal(error.code, Code.Unavailable);
+    assert.match(error.rawMessage, /refused/);
+    await transport.close();
+  });
+
+  test("does not send a call again that may have been processed", async () => {
+    const { fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    assert.equal(await first, "a");
+    fake.of("b").behaviour = "reset";
+    assert.match((await rejection(call())).rawMessage, /b reset/);
+    assert.equal(await call(), "a");
+    await transport.close();
+  });
+
+  test("sends a stream elsewhere when it was refused before a message was read", async () => {
+    const { fake, transport, client, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    fake.of("b").behaviour = "refuse";
+    async function* texts() {
+      yield { text: "1" };
+      yield { text: "2" };
+    }
+    const answer = await client.clientStream(texts());
+    assert.deepEqual([answer.server, answer.text], ["a", "1,2"]);
+    await transport.close();
+  });
+
+  test("reports every call to its pick exactly once, with its error", async () => {
+    const outcomes: string[] = [];
+    const balancer: NewPicker = (ready) => ({
+      pick(exclude): PickResult | undefined {
+        const chosen = ready.find((candidate) => !exclude?.has(candidate.id));
+        return (
+          chosen && {
+            endpoint: chosen,
+            done: (outcome) => outcomes.push(`${chosen.id}:${outcome.error === undefined ? "ok" : "error"}`),
+          }
+        );
+      },
+    });
+    const { fake, transport, client, call } = setUp({ initial: [a, b], balancer });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    fake.of("a").behaviour = "refuse";
+    await call();
+    for await (const _ of client.serverStream({ text: "x", count: 3 })) assert.equal(outcomes.length, 4);
+    assert.deepEqual(outcomes, ["a:ok", "a:error", "b:ok", "a:error", "b:ok"]);
+    fake.of("a").behaviour = "hang";
+    const controller = new AbortController();
+    const hung = rejection(client.unary({}, { signal: controller.signal }));
+    await settle();
+    controller.abort();
+    assert.equal((await hung).code, Code.Canceled);
+    assert.deepEqual(outcomes.slice(5), ["a:error"]);
+    await transport.close();
+  });
+
+  test("asks the resolver once, at once, when the last connection is lost", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    await clock.advance(5000);
+    fake.of("a").lose();
+    assert.equal(resolver.refreshes, 0);
+    fake.of("b").lose();
+    assert.equal(resolver.refreshes, 1);
+    await transport.close();
+  });
+
+  test("connects again at once after losing a connection that had proven itself, with backoff after one that had not", async () => {
+    const { clock, fake, transport, call } = setUp({ initial: [a] });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    await clock.advance(1000);
+    fake.of("a").lose();
+    assert.equal(fake.opened.length, 2);
+    fake.of("a").becomeReady();
+    fake.of("a").lose();
+    assert.equal(fake.opened.length, 2);
+    await clock.advance(1000);
+    assert.equal(fake.opened.length, 3);
+    fake.of("a").lose();
+    await clock.advance(1599);
+    assert.equal(fake.opened.length, 3);
+    await clock.advance(1);
+    assert.equal(fake.opened.length, 4);
+    await transport.close();
+  });
+
+  test("takes an endpoint out at once when it is told to leave or the resolver drops it", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    await clock.advance(2000);
+    fake.of("a").beToldToLeave();
+    assert.deepEqual([await call(), await call()], ["b", "b"]);
+    resolver.push([a]);
+    assert.equal(fake.of("b").state.type, "closed");
+    fake.of("a").becomeReady();
+    assert.equal(await call(), "a");
+    await transport.close();
+  });
+
+  test("does not believe an empty answer while connections work, for emptyGraceMs", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    resolver.push([]);
+    assert.deepEqual([await call(), await call()], ["b", "a"]);
+    await clock.advance(89_999);
+    assert.equal(await call(), "b");
+    await clock.advance(1);
+    assert.equal((await rejection(call())).code, Code.Unavailable);
+    await transport.close();
+  });
+
+  test("believes an empty answer for an endpoint that cannot be reached any more", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    await clock.advance(5000);
+    resolver.push([]);
+    fake.of("a").lose();
+    fake.of("a").lose(new Error("connect ECONNREFUSED"));
+    assert.deepEqual([await call(), await call()], ["b", "b"]);
+    fake.of("b").lose();
+    fake.of("b").lose(new Error("connect ECONNREFUSED"));
+    assert.match((await rejection(call())).rawMessage, /no instance/);
+    await transport.close();
+  });
+
+  test("gives up the empty answer when endpoints are back", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a] });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    resolver.push([]);
+    resolver.push([a]);
+    await clock.advance(200_000);
+    assert.equal(await call(), "a");
+    assert.equal(fake.opened.length, 1);
+    await transport.close();
+  });
+
+  test("close() lets go of everything, cancels calls that wait, and returns one promise", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a] });
+    const waiting = rejection(call());
+    assert.equal(resolver.listeners, 1);
+    const closing = transport.close();
+    assert.equal(transport.close(), closing);
+    await closing;
+    assert.equal((await waiting).code, Code.Canceled);
+    assert.equal(resolver.listeners, 0);
+    assert.equal(fake.of("a").state.type, "closed");
+    assert.equal(clock.pending, 0);
+    assert.equal((await rejection(call())).code, Code.Canceled);
+  });
+
+  test("rejects options outside their range", () => {
+    const { connector } = createFakeConnector();
+    const resolver = createHandResolver([]);
+    assert.throws(() => createBalancedTransport({ resolver, connector, waitTimeoutMs: -1 }), RangeError);
+    assert.throws(() => createBalancedTransport({ resolver, connector, settleMs: Number.NaN }), RangeError);
+  });
+});
