@@ -1,5 +1,6 @@
 // A gRPC server on node:http2 that a test can break in every way: the peer of connector tests. Not our server.
 
+import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as net from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -21,39 +22,8 @@ export interface H2Peer {
 
 export async function startH2Peer(options: { tls?: http2.SecureServerOptions; name?: string } = {}): Promise<H2Peer> {
   const sessions = new Set<http2.Http2Session>();
-  let handled = 0;
-  let aborted = 0;
-  const handler = connectNodeAdapter({
-    readMaxBytes: 16 * 1024 * 1024,
-    routes(router) {
-      router.service(EchoService, {
-        async unary(request, context) {
-          handled++;
-          context.signal.addEventListener("abort", () => aborted++);
-          if (request.delayMs > 0) await sleep(request.delayMs, systemClock, context.signal);
-          return { text: request.text, payload: request.payload, server: options.name ?? "" };
-        },
-        async *serverStream(request, context) {
-          handled++;
-          for (let index = 0; index < request.count; index++) {
-            if (request.delayMs > 0) await sleep(request.delayMs, systemClock, context.signal);
-            yield { text: request.text, index };
-          }
-        },
-        async clientStream(requests) {
-          handled++;
-          const texts: string[] = [];
-          for await (const request of requests) texts.push(request.text);
-          return { text: texts.join(","), count: texts.length };
-        },
-        async *bidi(requests) {
-          handled++;
-          let index = 0;
-          for await (const request of requests) yield { text: request.text, index: index++ };
-        },
-      });
-    },
-  });
+  const counts = { handled: 0, aborted: 0 };
+  const handler = echoHandler(options.name ?? "", counts);
   const server = options.tls ? http2.createSecureServer(options.tls, handler) : http2.createServer(handler);
   server.on("session", (session) => {
     sessions.add(session);
@@ -65,10 +35,10 @@ export async function startH2Peer(options: { tls?: http2.SecureServerOptions; na
   return {
     url: `${options.tls ? "https" : "http"}://127.0.0.1:${port}`,
     get handled() {
-      return handled;
+      return counts.handled;
     },
     get aborted() {
-      return aborted;
+      return counts.aborted;
     },
     goaway() {
       for (const session of sessions) session.close();
@@ -80,6 +50,54 @@ export async function startH2Peer(options: { tls?: http2.SecureServerOptions; na
       new Promise<void>((resolve) => {
         for (const session of sessions) session.destroy();
         server.close(() => resolve());
+      }),
+  };
+}
+
+function echoHandler(name: string, counts: { handled: number; aborted: number }) {
+  return connectNodeAdapter({
+    readMaxBytes: 16 * 1024 * 1024,
+    routes(router) {
+      router.service(EchoService, {
+        async unary(request, context) {
+          counts.handled++;
+          context.signal.addEventListener("abort", () => counts.aborted++);
+          if (request.delayMs > 0) await sleep(request.delayMs, systemClock, context.signal);
+          return { text: request.text, payload: request.payload, server: name };
+        },
+        async *serverStream(request, context) {
+          counts.handled++;
+          for (let index = 0; index < request.count; index++) {
+            if (request.delayMs > 0) await sleep(request.delayMs, systemClock, context.signal);
+            yield { text: request.text, index };
+          }
+        },
+        async clientStream(requests) {
+          counts.handled++;
+          const texts: string[] = [];
+          for await (const request of requests) texts.push(request.text);
+          return { text: texts.join(","), count: texts.length };
+        },
+        async *bidi(requests) {
+          counts.handled++;
+          let index = 0;
+          for await (const request of requests) yield { text: request.text, index: index++ };
+        },
+      });
+    },
+  });
+}
+
+/** The same service by HTTP/1.1. */
+export async function startH1Peer(options: { name?: string } = {}): Promise<{ url: string; close(): Promise<void> }> {
+  const server = http.createServer(echoHandler(options.name ?? "", { handled: 0, aborted: 0 }));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
       }),
   };
 }
