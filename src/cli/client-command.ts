@@ -4,7 +4,7 @@ import { createHelloClient } from "../hello/create-hello-client.ts";
 import { closeOnSignal } from "../runtime/close-on-signal.ts";
 import { callInLoop } from "./call-loop.ts";
 import { type CommandSpec, type Environment, runCommand } from "./command-line.ts";
-import { consulFlags, consulNote, consulOptions } from "./consul-flags.ts";
+import { consulClientFor, consulFlags, consulNote } from "./consul-flags.ts";
 import { type FlagTable, flag } from "./flags.ts";
 import { openStandardOutput } from "./standard-output.ts";
 import { createStderrLogger, logFlags } from "./stderr-logger.ts";
@@ -49,7 +49,7 @@ export function clientCommand(args: readonly string[], env: Environment): Promis
   return runCommand(spec, args, env, async ({ flags, argument }) => {
     const output = openStandardOutput();
     const logger = createStderrLogger({ level: flags.log, format: flags["log-format"], env });
-    const client = createHelloClient({ consul: consulOptions(flags, env, logger), service: flags.service, logger });
+    const client = createHelloClient({ consul: consulClientFor(flags, env, logger), service: flags.service, logger });
     const stopped = new AbortController();
     const signals = closeOnSignal({ close: async () => stopped.abort() }, { exit: false });
     try {

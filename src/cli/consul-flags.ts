@@ -1,6 +1,6 @@
 // How a command is told where Consul is: flags first, then the variables of Consul's own command line.
 
-import type { ConsulClientOptions } from "../consul/consul-client.ts";
+import { type ConsulClient, createConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
 import { consulFromEnv } from "../runtime/consul-from-env.ts";
 import { type Environment, UsageError } from "./command-line.ts";
@@ -31,30 +31,24 @@ export const consulNote: string =
   "Also read, as Consul's own command line does: CONSUL_HTTP_TOKEN, CONSUL_HTTP_AUTH, CONSUL_HTTP_SSL, CONSUL_HTTP_SSL_VERIFY, " +
   "CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_TLS_SERVER_NAME, CONSUL_NAMESPACE, CONSUL_PARTITION.";
 
-/** The client options that flags and environment ask for. Reads the files they name. Throws UsageError. */
-export function consulOptions(
+/** The client that flags and environment ask for. Reads the files they name. Throws UsageError. */
+export function consulClientFor(
   flags: { readonly consul: string | undefined; readonly "token-file": string | undefined },
   env: Environment,
   logger: Logger,
-): ConsulClientOptions {
-  const { consul, "token-file": tokenFile } = flags;
-  const variables: Record<string, string | undefined> = { ...env };
-  const flagByVariable = new Map<string, string>();
-  if (consul !== undefined && consul !== env.CONSUL_HTTP_ADDR) {
-    variables.CONSUL_HTTP_ADDR = consul;
-    flagByVariable.set("CONSUL_HTTP_ADDR", "--consul");
-  }
-  if (tokenFile !== undefined && tokenFile !== env.CONSUL_HTTP_TOKEN_FILE) {
-    variables.CONSUL_HTTP_TOKEN_FILE = tokenFile;
-    // The flag wins over a token that lies in the environment.
-    variables.CONSUL_HTTP_TOKEN = undefined;
-    flagByVariable.set("CONSUL_HTTP_TOKEN_FILE", "--token-file");
-  }
+): ConsulClient {
+  const { consul: address, "token-file": tokenFile } = flags;
   try {
-    return { ...consulFromEnv(variables), logger };
+    // What came from a variable is left to consulFromEnv, which names the variable where it is wrong.
+    const options = consulFromEnv(env, {
+      logger,
+      ...(address === undefined || address === env.CONSUL_HTTP_ADDR ? {} : { address }),
+      ...(tokenFile === undefined || tokenFile === env.CONSUL_HTTP_TOKEN_FILE ? {} : { tokenFile }),
+    });
+    return createConsulClient(options);
   } catch (error) {
-    let text = error instanceof Error ? error.message : String(error);
-    for (const [variable, flagName] of flagByVariable) text = text.replaceAll(variable, flagName);
-    throw new UsageError(text, { cause: error });
+    if (error instanceof TypeError || error instanceof RangeError)
+      throw new UsageError(error.message, { cause: error });
+    throw error;
   }
 }

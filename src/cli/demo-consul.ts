@@ -1,11 +1,10 @@
 // Which Consul agent the demo uses: the one that was named, else one that answers at the usual place, else the embedded one.
 
-import type { ConsulClient } from "../consul/consul-client.ts";
-import { createConsulClient } from "../consul/create-consul-client.ts";
+import { type ConsulClient, createConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
 import { startEmbeddedConsul } from "../testing/embedded-consul.ts";
 import type { Environment } from "./command-line.ts";
-import { consulOptions } from "./consul-flags.ts";
+import { consulClientFor } from "./consul-flags.ts";
 
 /** An agent to use. */
 export interface DemoConsul {
@@ -30,7 +29,7 @@ export async function findDemoConsul(
   env: Environment,
   logger: Logger,
 ): Promise<DemoConsul> {
-  const client = createConsulClient(consulOptions(flags, env, logger));
+  const client = consulClientFor(flags, env, logger);
   const named = flags.consul !== undefined;
   try {
     // Needs no right and no leader: any agent answers it.

@@ -29,8 +29,8 @@ export interface DemoTally {
   /** Counts an answer by the server that it names; one that names none is a failure. Returns that address. */
   answered(message: string): string | undefined;
   failed(): void;
-  came(address: string): void;
-  went(address: string): void;
+  /** Takes the whole list of servers in Consul; what differs from the last one came or went. */
+  listed(addresses: readonly string[]): void;
 }
 
 /** Makes an empty tally. */
@@ -78,7 +78,10 @@ export function createDemoTally(clock: Clock = systemClock): DemoTally {
     failed() {
       failures++;
     },
-    came: (address) => list(address, true),
-    went: (address) => list(address, false),
+    listed(addresses) {
+      const now = new Set(addresses);
+      for (const [address, { listed }] of servers) if (listed && !now.has(address)) list(address, false);
+      for (const address of now) list(address, true);
+    },
   };
 }

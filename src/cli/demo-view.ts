@@ -84,7 +84,7 @@ export function summaryLines(tally: DemoTally): readonly string[] {
   const answered = tally.servers.filter(({ calls }) => calls > 0);
   const width = Math.max(0, ...answered.map(({ address }) => address.length));
   return [
-    `${seconds(tally.elapsedMs)}: ${tally.calls} calls, ${tally.failures} failed, ${answered.length} servers answered`,
+    `${seconds(tally.elapsedMs)}: ${tally.calls} calls, ${tally.failures} failed, ${answered.length} ${answered.length === 1 ? "server" : "servers"} answered`,
     ...answered.map(({ address, calls }) => `  ${address.padEnd(width)}  ${calls}  ${share(calls, tally.calls)}`),
   ];
 }

@@ -1,5 +1,5 @@
 // The agent's own services and checks: https://developer.hashicorp.com/consul/api-docs/agent/service and .../agent/check
-// JSON bodies keep Consul's field names, so that its documentation is theirs too.
+// JSON bodies keep Consul's field names, so that its documentation is theirs too. Types only; agent-api.ts implements them.
 
 import type { RequestOptions } from "./query.ts";
 
@@ -76,7 +76,10 @@ export interface HealthCheck {
   readonly Type?: string;
 }
 
-/** The agent's API. Every method rejects with ConsulError, or with the reason of an aborted signal. */
+/**
+ * The agent's API. Every method rejects with ConsulError, with the reason of an aborted signal, or with TypeError on a name or id
+ * that cannot be put into a path (empty, `..`). Bodies are sent as they are: Consul validates little of them.
+ */
 export interface ConsulAgent {
   /** Registers a service with its checks, or replaces one of the same ID. Takes effect before it resolves: a read straight after sees it. */
   registerService(
@@ -93,10 +96,11 @@ export interface ConsulAgent {
   checks(options?: RequestOptions & { readonly filter?: string }): Promise<Readonly<Record<string, HealthCheck>>>;
   /** The agent's own configuration and member data, as Consul sends it. */
   self(options?: RequestOptions): Promise<Readonly<Record<string, unknown>>>;
+  /** Registers a check of its own, for a service or for the node. */
   registerCheck(registration: AgentCheckRegistration, options?: RequestOptions): Promise<void>;
   /** Removes a check. An unknown ID is no error. */
   deregisterCheck(checkId: string, options?: RequestOptions): Promise<void>;
-  /** Heartbeat of a TTL check. `isUnknownCheck(error)` tells whether the agent has forgotten the check. */
+  /** Heartbeat of a TTL check; the note becomes its output. `isUnknownCheck(error)` tells whether the agent has forgotten the check. */
   passCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;
   warnCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;
   failCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;

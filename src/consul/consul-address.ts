@@ -29,7 +29,8 @@ export function parseConsulAddress(text: string): ConsulAddress {
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw refusal("its scheme must be http, https or unix", text);
   }
-  if (withScheme.includes("?") || withScheme.includes("#")) throw refusal("it must have no query and no fragment", text);
+  if (withScheme.includes("?") || withScheme.includes("#"))
+    throw refusal("it must have no query and no fragment", text);
   const base = url.origin + url.pathname.replace(/\/+$/, "");
   return {
     address: base,

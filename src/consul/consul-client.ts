@@ -1,34 +1,17 @@
 // A client of Consul's HTTP API over fetch. Reads no environment, no files; keeps no connection of its own.
 
-import type { Logger } from "../core/logger.ts";
 import type { ConsulAgent } from "./agent.ts";
+import { createAgentApi } from "./agent-api.ts";
+import { type ConsulClientOptions, resolveConsulOptions } from "./client-options.ts";
+import { createClusterApi } from "./cluster-api.ts";
 import type { ConsulHealth } from "./health.ts";
+import { createHealthApi } from "./health-api.ts";
 import type { ConsulKv } from "./kv.ts";
+import { createKvApi } from "./kv-api.ts";
 import type { RequestOptions } from "./query.ts";
+import { createRequester } from "./request.ts";
 
-/** How to reach and speak to a Consul agent. */
-export interface ConsulClientOptions {
-  /** Base URL of the agent, with or without a path prefix; a missing scheme means http. Default `http://127.0.0.1:8500`. */
-  readonly address?: string;
-  /** ACL token, sent as X-Consul-Token. A function is asked before every request. */
-  readonly token?: string | (() => string | undefined);
-  /** Datacenter of every request that names no other. */
-  readonly datacenter?: string;
-  /** Consul Enterprise namespace. */
-  readonly namespace?: string;
-  /** Consul Enterprise admin partition. */
-  readonly partition?: string;
-  /** HTTP basic authentication, for agents behind a proxy. */
-  readonly basicAuth?: { readonly username: string; readonly password: string };
-  /** Headers added to every request. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Milliseconds without an answer before a request fails, blocking queries aside. Default 10000. */
-  readonly timeoutMs?: number;
-  /** What sends requests: TLS settings, unix sockets and proxies go here. Default: the runtime's fetch. */
-  readonly fetch?: typeof globalThis.fetch;
-  /** Told when a token would cross a network in clear. Silent by default. */
-  readonly logger?: Logger;
-}
+export type { ConsulClientOptions, ConsulFetch } from "./client-options.ts";
 
 /** A client of one agent. Immutable, holds nothing that needs closing. */
 export interface ConsulClient {
@@ -39,16 +22,45 @@ export interface ConsulClient {
   readonly agent: ConsulAgent;
   readonly health: ConsulHealth;
   readonly kv: ConsulKv;
+  /** The catalog: https://developer.hashicorp.com/consul/api-docs/catalog */
   readonly catalog: {
     /** Names of the known datacenters, nearest first. */
     datacenters(options?: RequestOptions): Promise<readonly string[]>;
     /** Tags by service name, over the whole datacenter. */
     services(options?: RequestOptions): Promise<Readonly<Record<string, readonly string[]>>>;
   };
+  /** The raft cluster: https://developer.hashicorp.com/consul/api-docs/status */
   readonly status: {
     /** `host:port` of the raft leader, or "" when there is none. */
     leader(options?: RequestOptions): Promise<string>;
     /** `host:port` of every raft peer. */
     peers(options?: RequestOptions): Promise<readonly string[]>;
   };
+}
+
+/**
+ * Creates a client; a string is the agent's address. Sends nothing. Throws TypeError or RangeError on bad options.
+ *
+ * Every method of the client rejects with ConsulError when the request failed, with `signal.reason` when it was aborted, and
+ * with TypeError or RangeError on arguments that cannot be sent.
+ */
+export function createConsulClient(options: ConsulClientOptions | string = {}): ConsulClient {
+  const resolved = resolveConsulOptions(typeof options === "string" ? { address: options } : options);
+  const send = createRequester(resolved);
+  const client = {
+    address: resolved.address,
+    agent: createAgentApi(send),
+    health: createHealthApi(send),
+    kv: createKvApi(send),
+    ...createClusterApi(send),
+  };
+  // Not enumerable: printing or serializing a client must not show its secrets.
+  return Object.defineProperty(client, "identity", { value: resolved.identity }) as typeof client & {
+    identity: string;
+  };
+}
+
+/** The client itself, or a new one for the options or the address. */
+export function asConsulClient(consul: ConsulClient | ConsulClientOptions | string | undefined): ConsulClient {
+  return typeof consul === "object" && "agent" in consul ? consul : createConsulClient(consul);
 }

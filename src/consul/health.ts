@@ -1,4 +1,4 @@
-// Health of a service's instances: https://developer.hashicorp.com/consul/api-docs/health
+// Health of a service's instances: https://developer.hashicorp.com/consul/api-docs/health. Types only; health-api.ts implements them.
 
 import type { AgentService, HealthCheck } from "./agent.ts";
 import type { QueryOptions, QueryResult } from "./query.ts";
@@ -32,7 +32,7 @@ export interface HealthServiceOptions extends QueryOptions {
   readonly tags?: readonly string[];
 }
 
-/** The health API. Every method rejects with ConsulError, or with the reason of an aborted signal. */
+/** The health API. Every method rejects with ConsulError, with the reason of an aborted signal, or with TypeError or RangeError on arguments that cannot be sent. */
 export interface ConsulHealth {
   /** Instances of a service, sorted by node and service ID unless `near` is given; an unknown name gives an empty list. */
   service(name: string, options?: HealthServiceOptions): Promise<QueryResult<readonly ServiceEntry[]>>;

@@ -1,6 +1,7 @@
-// The key-value store: https://developer.hashicorp.com/consul/api-docs/kv
+// The key-value store: https://developer.hashicorp.com/consul/api-docs/kv. Types only; kv-api.ts implements them.
 
 import type { QueryOptions, QueryResult, RequestOptions } from "./query.ts";
+import type { WatchKeyOptions } from "./watch-key.ts";
 
 /** A key with its value and its place in history. */
 export interface KvEntry {
@@ -16,21 +17,33 @@ export interface KvEntry {
   readonly session: string | undefined;
 }
 
-/** The key-value API. Every method rejects with ConsulError, or with the reason of an aborted signal. */
+/**
+ * The key-value API. Every method rejects with ConsulError, or with the reason of an aborted signal.
+ *
+ * Keys are UTF-8 text with `/` between their segments. Consul cannot be asked over HTTP for keys that begin with `/` or have
+ * an empty segment inside, or a segment `.` or `..`: those are a TypeError, and so is an empty key where one key is meant.
+ */
 export interface ConsulKv {
   /** One key; `data` is undefined where it does not exist (the answer still carries an index to wait on). */
   get(key: string, options?: QueryOptions): Promise<QueryResult<KvEntry | undefined>>;
-  /** All keys under a prefix, sorted by key; may be empty. */
+  /** All keys that begin with a prefix, sorted by key; may be empty. The prefix "" means all keys. */
   list(prefix: string, options?: QueryOptions): Promise<QueryResult<readonly KvEntry[]>>;
-  /** Writes a key; with `cas`, only if its modifyIndex still is that (0: only if the key does not exist). Resolves to whether it was written. */
+  /** Writes a key (at most 512 KiB by Consul's default); with `cas`, only if its modifyIndex still is that (0: only if the key does not exist). Resolves to whether it was written. */
   put(
     key: string,
     value: string | Uint8Array,
     options?: RequestOptions & { readonly cas?: number; readonly flags?: number },
   ): Promise<boolean>;
-  /** Deletes a key, or all keys under it with `recurse`. Resolves to whether it was deleted; an absent key counts as deleted. */
+  /** Deletes a key, or with `recurse` all keys that begin with it ("" means all). Resolves to whether it was deleted; an absent key counts as deleted. `cas` and `recurse` exclude each other. */
   delete(
     key: string,
     options?: RequestOptions & { readonly cas?: number; readonly recurse?: boolean },
   ): Promise<boolean>;
+  /**
+   * Follows a key by blocking queries: an iterable of what it holds, undefined while it does not exist. The first value comes as
+   * soon as it is known, later ones on change only; a slow consumer gets the latest. Errors of Consul do not end it (see
+   * `onError`). An aborted signal rejects with its reason; leaving the loop ends the watch. Each iteration is a watch of its own,
+   * nothing is sent before it begins. Throws TypeError or RangeError at once on a bad key or option.
+   */
+  watch(key: string, options?: WatchKeyOptions): AsyncIterable<KvEntry | undefined>;
 }

@@ -18,21 +18,21 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
 
   const holdsSecret = (value: unknown, seen: Set<unknown>): boolean => {
     if (typeof value === "string") return needles.some((needle) => value.includes(needle));
-    if (typeof value === "function") return false;
+    if (typeof value === "function" || ArrayBuffer.isView(value)) return false;
     if (typeof value !== "object" || value === null || seen.has(value)) return false;
     seen.add(value);
     // A runtime's error may drag whole sockets along: what is too large to look through counts as holding one.
     if (seen.size > 500) return true;
     // Own names, not keys: an error's message, stack and cause are not enumerable.
-    return Object.getOwnPropertyNames(value).some((name) => holdsSecret(valueOf(value, name), seen));
+    return Object.getOwnPropertyNames(value).some((name) => holdsSecret(readProperty(value, name), seen));
   };
 
   const copy = (value: unknown, depth: number): unknown => {
     if (typeof value === "string") return scrub(value);
     if (typeof value !== "object" || value === null || depth > 8) return undefined;
-    const message = scrub(String(valueOf(value, "message") ?? "an error whose text held a secret"));
-    const cause = copy(valueOf(value, "cause"), depth + 1);
-    const inner = valueOf(value, "errors");
+    const message = scrub(String(readProperty(value, "message") ?? "an error whose text held a secret"));
+    const cause = copy(readProperty(value, "cause"), depth + 1);
+    const inner = readProperty(value, "errors");
     const error = Array.isArray(inner)
       ? new AggregateError(
           inner.map((one) => copy(one, depth + 1)),
@@ -41,7 +41,7 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
       : new Error(message);
     if (cause !== undefined) error.cause = cause;
     for (const name of ["name", "stack", "code"]) {
-      const property = valueOf(value, name);
+      const property = readProperty(value, name);
       if (typeof property !== "string") continue;
       Object.defineProperty(error, name, {
         value: scrub(property),
@@ -60,7 +60,7 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
 }
 
 /** A property, or undefined where reading it throws. */
-function valueOf(object: object, name: string): unknown {
+function readProperty(object: object, name: string): unknown {
   try {
     return Reflect.get(object, name);
   } catch {

@@ -42,7 +42,10 @@ async function ask(health: () => HealthReport | Promise<HealthReport>): Promise<
         return { status: "fail", note: `health function returned no report: ${String(report)}` };
     }
   } catch (error) {
-    return { status: "fail", note: `health function failed: ${error instanceof Error ? error.message : String(error)}` };
+    return {
+      status: "fail",
+      note: `health function failed: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 

@@ -1,7 +1,7 @@
 // Waits until Consul no longer lists an instance, by a blocking health query. Deregisters nothing.
 
-import type { ConsulClient } from "../consul/consul-client.ts";
 import { followQuery } from "../consul/blocking-query.ts";
+import type { ConsulClient } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 

@@ -1,7 +1,6 @@
 // Which instances of a service to list, shared by the Consul resolver and watchService. Checks options, does no I/O.
 
-import { asConsulClient } from "../consul/as-consul-client.ts";
-import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
+import { asConsulClient, type ConsulClient, type ConsulClientOptions } from "../consul/consul-client.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";

@@ -9,12 +9,14 @@ export interface FeedListener<S> {
 
 /** The latest snapshot and those who follow it. */
 export interface SnapshotFeed<S> {
-  /** The last one published. */
+  /** The last one published or amended. */
   readonly latest: S | undefined;
   /** Listeners subscribed now. */
   readonly size: number;
   /** Tells everyone. */
   publish(snapshot: S): void;
+  /** Replaces the latest snapshot without telling anyone: it says the same, later. */
+  amend(snapshot: S): void;
   /** Tells everyone of a failure; the latest snapshot stands. */
   fail(error: unknown): void;
   /** Tells `listener` the latest snapshot, synchronously, where there is one, and everything after. Returns a function that ends it; ending it twice does nothing. */
@@ -68,6 +70,9 @@ export function createSnapshotFeed<S>(onListenerError: (error: unknown) => void)
     publish(snapshot) {
       latest = snapshot;
       deliver((listener) => listener.onSnapshot(snapshot));
+    },
+    amend(snapshot) {
+      latest = snapshot;
     },
     fail(error) {
       deliver((listener) => listener.onError(error));

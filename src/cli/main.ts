@@ -1,0 +1,57 @@
+// The command `lictor`: hands its arguments to the command that the first of them names.
+
+import process from "node:process";
+import type { Environment } from "./command-line.ts";
+import { demoServersCommand } from "./demo-servers.ts";
+import { version } from "./version.ts";
+
+const help = `Usage: lictor COMMAND [flags]
+
+  demo    The whole of it in one command: Consul, two servers that come and go, four callers.
+  serve   Serves HelloService and announces it in Consul (also: server.ts).
+  call    Finds HelloService in Consul and calls it (also: client.ts).
+  agent   Runs the embedded Consul agent alone: for demos and tests.
+
+lictor COMMAND --help tells a command's flags; lictor --version the version.
+`;
+
+/** Runs `lictor` with these arguments; resolves with the exit code. Commands are loaded when they are run. */
+async function run([command, ...args]: readonly string[], env: Environment): Promise<number> {
+  switch (command) {
+    case "demo":
+      return (await import("./demo-command.ts")).demoCommand(args, env);
+    case "serve":
+      return (await import("./server-command.ts")).serverCommand(args, env);
+    case "call":
+      return (await import("./client-command.ts")).clientCommand(args, env);
+    case "agent":
+      return (await import("./agent-command.ts")).agentCommand(args);
+    case demoServersCommand:
+      // Hidden: the demo starts it. Whoever holds our stdin ends us by closing it, or by dying.
+      return (await import("./server-command.ts")).serverCommand(args, env, { stop: standardInputEnd() });
+    case "--help":
+    case "-h":
+    case "help":
+      process.stdout.write(help);
+      return 0;
+    case "--version":
+      process.stdout.write(`lictor ${version}\n`);
+      return 0;
+    default:
+      process.stderr.write(
+        `lictor: ${command === undefined ? "which command?" : `unknown command ${JSON.stringify(command)}`} (demo, serve, call or agent; see lictor --help)\n`,
+      );
+      return 2;
+  }
+}
+
+/** Aborts when stdin ends. */
+function standardInputEnd(): AbortSignal {
+  const ended = new AbortController();
+  const end = () => ended.abort();
+  process.stdin.once("end", end).once("close", end).once("error", end);
+  process.stdin.resume();
+  return ended.signal;
+}
+
+process.exitCode = await run(process.argv.slice(2), process.env);

@@ -1,0 +1,170 @@
+// What a Consul client can be told, checked and completed in one place before anything is sent.
+
+import { type Clock, systemClock } from "../core/clock.ts";
+import { type Logger, silentLogger } from "../core/logger.ts";
+import { type ConsulAddress, parseConsulAddress } from "./consul-address.ts";
+
+/** How to reach and speak to a Consul agent. Empty texts count as absent. */
+export interface ConsulClientOptions {
+  /**
+   * Base URL of the agent, with or without a path prefix; a missing scheme means http, a missing port the scheme's own. Credentials
+   * in it become `basicAuth`. `unix:///path` needs a `fetch` that reaches the socket, as `consulFromEnv` gives. Default
+   * `http://127.0.0.1:8500`.
+   */
+  readonly address?: string;
+  /** ACL token, sent as X-Consul-Token. A function is asked before every request; what it throws rejects the request. */
+  readonly token?: string | (() => string | undefined);
+  /** Datacenter of every request that names no other. */
+  readonly datacenter?: string;
+  /** Consul Enterprise namespace. */
+  readonly namespace?: string;
+  /** Consul Enterprise admin partition. */
+  readonly partition?: string;
+  /** HTTP basic authentication, for agents behind a proxy. Wins over credentials in the address. */
+  readonly basicAuth?: { readonly username: string; readonly password: string };
+  /** Headers added to every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds without a whole answer before a request fails, blocking queries aside; > 0. Default 10000. */
+  readonly timeoutMs?: number;
+  /** What sends requests: TLS settings, unix sockets and proxies go here. Default: the runtime's fetch. Must honour `signal`, need not follow redirects. */
+  readonly fetch?: ConsulFetch;
+  /** Told once when a token or password would cross a network in clear. Silent by default. */
+  readonly logger?: Logger;
+  /** Clock of the timeouts. */
+  readonly clock?: Clock;
+}
+
+/** The part of `fetch` that the client uses; `globalThis.fetch` satisfies it. */
+export type ConsulFetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** Options with nothing left open. */
+export interface ResolvedConsulOptions extends ConsulAddress {
+  /** The token for the next request, checked; undefined for none. */
+  readonly token: () => string | undefined;
+  /** Whether the token is known without asking. */
+  readonly hasFixedToken: boolean;
+  readonly datacenter: string | undefined;
+  readonly namespace: string | undefined;
+  readonly partition: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly fetch: ConsulFetch;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Equal where address, rights, fetch and clock are. Holds secrets. */
+  readonly identity: string;
+}
+
+/** Late-bound, so that a fetch that is instrumented after the client was made is used too. */
+const runtimeFetch: ConsulFetch = (url, init) => globalThis.fetch(url, init);
+
+/** Checks and completes options. Throws TypeError or RangeError; no message repeats a secret. */
+export function resolveConsulOptions(options: ConsulClientOptions): ResolvedConsulOptions {
+  const {
+    timeoutMs = 10_000,
+    fetch = runtimeFetch,
+    logger = silentLogger,
+    clock = systemClock,
+    headers = {},
+  } = options;
+  const address = parseConsulAddress(checkText("address", options.address) ?? "http://127.0.0.1:8500");
+  if (!(timeoutMs > 0)) {
+    throw new RangeError(`Cannot create a Consul client as "timeoutMs" must be > 0: received ${timeoutMs}`);
+  }
+  if (typeof fetch !== "function") {
+    throw new TypeError(`Cannot create a Consul client as "fetch" must be a function: received ${typeof fetch}`);
+  }
+  if (address.address.startsWith("unix:") && fetch === runtimeFetch) {
+    throw new TypeError(
+      `Cannot create a Consul client as a unix socket needs a "fetch" that reaches it: received "${address.address}"`,
+    );
+  }
+  checkHeaders(headers);
+  const basicAuth = checkBasicAuth(options.basicAuth) ?? address.basicAuth;
+  const datacenter = checkText("datacenter", options.datacenter);
+  const namespace = checkText("namespace", options.namespace);
+  const partition = checkText("partition", options.partition);
+  const token = tokenSource(options.token);
+  return {
+    ...address,
+    basicAuth,
+    token,
+    hasFixedToken: typeof options.token === "string" && options.token !== "",
+    datacenter,
+    namespace,
+    partition,
+    headers,
+    timeoutMs,
+    fetch,
+    logger,
+    clock,
+    identity: JSON.stringify([
+      address.address,
+      typeof options.token === "function" ? numberOf(options.token) : (token() ?? ""),
+      [datacenter, namespace, partition],
+      basicAuth === undefined ? "" : [basicAuth.username, basicAuth.password],
+      Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)),
+      numberOf(fetch),
+      numberOf(clock),
+    ]),
+  };
+}
+
+function tokenSource(token: ConsulClientOptions["token"]): () => string | undefined {
+  if (typeof token === "function") return () => checkToken(token());
+  const checked = checkToken(token);
+  return () => checked;
+}
+
+function checkToken(token: unknown): string | undefined {
+  if (token === undefined || token === "") return undefined;
+  // What fetch says of a header value it refuses repeats the value.
+  if (typeof token !== "string" || !/^[!-~]+$/.test(token)) {
+    throw new TypeError("Cannot send the Consul token as it must be visible ASCII without spaces or line ends");
+  }
+  return token;
+}
+
+function checkText(name: string, text: unknown): string | undefined {
+  if (text === undefined || text === "") return undefined;
+  if (typeof text !== "string" || !text.isWellFormed()) {
+    throw new TypeError(`Cannot create a Consul client as "${name}" must be text: received ${typeof text}`);
+  }
+  return text;
+}
+
+function checkBasicAuth(basicAuth: ConsulClientOptions["basicAuth"]): ConsulClientOptions["basicAuth"] {
+  if (basicAuth === undefined) return undefined;
+  const { username, password } = basicAuth;
+  if (typeof username !== "string" || typeof password !== "string") {
+    throw new TypeError('Cannot create a Consul client as "basicAuth" must have a username and a password');
+  }
+  // RFC 7617, section 2: the first colon ends the user name.
+  if (username.includes(":")) {
+    throw new TypeError('Cannot create a Consul client as the username of "basicAuth" must have no colon');
+  }
+  return { username, password };
+}
+
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      new Headers([[name, value]]);
+    } catch {
+      throw new TypeError(`Cannot create a Consul client as "headers" must hold valid names and values: see "${name}"`);
+    }
+  }
+}
+
+const numbers = new WeakMap<object, number>();
+let lastNumber = 0;
+
+/** A number for a function or an object, so that identities can be compared as text. */
+function numberOf(value: object): number {
+  let number = numbers.get(value);
+  if (number === undefined) {
+    number = ++lastNumber;
+    numbers.set(value, number);
+  }
+  return number;
+}

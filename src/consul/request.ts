@@ -1,0 +1,227 @@
+// The one place that sends requests to Consul: headers, common parameters, the time limit, and what becomes of a failure.
+// Never retries, never follows redirects, never lets a secret into an error.
+
+import type { ResolvedConsulOptions } from "./client-options.ts";
+import { ConsulError, type ConsulErrorDetails } from "./consul-error.ts";
+import type { RequestOptions } from "./query.ts";
+import { createScrubber } from "./secrets.ts";
+
+/** One request. */
+export interface ConsulRequest {
+  /** Completes "Cannot ...": `register a service`. */
+  readonly action: string;
+  readonly method: "GET" | "PUT" | "DELETE";
+  /** Escaped already, from `/v1/` on. */
+  readonly path: string;
+  /** Parameters in their order; undefined and false are left out, true is sent without a value, a list is repeated. A `dc` here replaces the client's. */
+  readonly query?: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+  /** Text is JSON, bytes are bytes. Never a stream: some endpoints ignore a chunked body (measured on Consul 1.8.7). */
+  readonly body?: string | Uint8Array;
+  readonly options?: RequestOptions | undefined;
+  /** Time limit where the options name none. Default: the client's. */
+  readonly defaultTimeoutMs?: number;
+  /** Which statuses beside 200 are answers. */
+  readonly isAnswer?: (status: number, headers: Headers, text: string) => boolean;
+}
+
+/** What Consul answered. */
+export interface ConsulAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Reads the body as JSON of a certain shape. Throws ConsulError with code `decode` when it is not. */
+  json<T>(isShape: (value: unknown) => value is T): T;
+}
+
+/**
+ * Sends one request and resolves with its answer. Rejects with ConsulError, with what the token function throws, or with the
+ * reason of an aborted signal.
+ */
+export type SendRequest = (request: ConsulRequest) => Promise<ConsulAnswer>;
+
+/** Creates what sends requests to one agent. Warns at once if a fixed token or a password would cross a network in clear, else at the first request that has a token. */
+export function createRequester(client: ResolvedConsulOptions): SendRequest {
+  let warned = !client.exposed;
+  const warnOnce = () => {
+    if (warned) return;
+    warned = true;
+    client.logger.warn(
+      "Consul credentials cross the network in clear: use https, a unix socket or an agent on this host",
+      {
+        consul: client.address,
+      },
+    );
+  };
+  if (client.hasFixedToken || client.basicAuth !== undefined) warnOnce();
+
+  return async (request) => {
+    const { signal, timeoutMs = request.defaultTimeoutMs ?? client.timeoutMs } = request.options ?? {};
+    if (!(timeoutMs > 0)) {
+      throw new RangeError(`Cannot ${request.action} as "timeoutMs" must be > 0: received ${timeoutMs}`);
+    }
+    const token = client.token();
+    // Last before anything is sent: an abort that came earlier fires no event any more.
+    signal?.throwIfAborted();
+    if (token !== undefined) warnOnce();
+    const headers = requestHeaders(client, token);
+    if (typeof request.body === "string") headers.set("Content-Type", "application/json");
+    const path = request.path + queryString(client, request.query);
+    const init: RequestInit = {
+      method: request.method,
+      headers,
+      // A redirect may lead to another host, and not every runtime strips X-Consul-Token on the way. Consul's API redirects
+      // only paths it would not serve. "error" would hide where to, and is not known on every runtime.
+      redirect: "manual",
+      ...(request.body === undefined ? {} : { body: ownBytes(request.body) }),
+    };
+
+    const fail = (
+      code: ConsulErrorDetails["code"],
+      what: string,
+      details?: Partial<ConsulErrorDetails>,
+    ): ConsulError => {
+      const scrubber = createScrubber(secretsOf(client, token));
+      const shown = scrubber.text(path);
+      return new ConsulError(
+        scrubber.text(`Cannot ${request.action}: ${request.method} ${shown} at ${client.address} ${what}`),
+        {
+          code,
+          method: request.method,
+          path: shown,
+          address: scrubber.text(client.address),
+          ...(details?.status === undefined ? {} : { status: details.status }),
+          ...(details?.text === undefined ? {} : { text: scrubber.text(details.text.trim()).slice(0, 1024) }),
+          ...(details?.cause === undefined ? {} : { cause: scrubber.cause(details.cause) }),
+        },
+      );
+    };
+
+    const outcome = await exchange(client, client.baseUrl + path, init, timeoutMs, signal);
+    switch (outcome.type) {
+      case "aborted":
+        throw signal?.reason;
+      case "timeout":
+        throw fail("timeout", `gave no answer within ${timeoutMs} ms`);
+      case "failed":
+        throw fail("network", `failed: ${reasonOf(outcome.error)}`, { cause: outcome.error });
+      case "answered":
+        break;
+    }
+    const { status, headers: answerHeaders, text } = outcome;
+    if (status !== 200 && request.isAnswer?.(status, answerHeaders, text) !== true) {
+      throw fail("http", `answered ${status}${explain(status, answerHeaders, text)}`, { status, text });
+    }
+    return {
+      status,
+      headers: answerHeaders,
+      json(isShape) {
+        const details = { status, text };
+        let value: unknown;
+        try {
+          value = JSON.parse(text);
+        } catch (cause) {
+          throw fail("decode", `answered ${status} with what is not JSON`, { ...details, cause });
+        }
+        if (!isShape(value)) throw fail("decode", `answered ${status} with JSON of another shape`, details);
+        return value;
+      },
+    };
+  };
+}
+
+type Outcome =
+  | { readonly type: "answered"; readonly status: number; readonly headers: Headers; readonly text: string }
+  | { readonly type: "failed"; readonly error: unknown }
+  | { readonly type: "timeout" }
+  | { readonly type: "aborted" };
+
+/** Fetches and reads the whole body. Settles on abort and timeout by itself, should the fetch not heed its signal. Never rejects. */
+function exchange(
+  { clock, fetch }: ResolvedConsulOptions,
+  url: string,
+  init: RequestInit,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const controller = new AbortController();
+    const settle = (outcome: Outcome) => {
+      cancelTimer();
+      signal?.removeEventListener("abort", onAbort);
+      resolve(outcome);
+    };
+    const onAbort = () => {
+      settle({ type: "aborted" });
+      controller.abort(signal?.reason);
+    };
+    const cancelTimer = clock.schedule(timeoutMs, () => {
+      settle({ type: "timeout" });
+      controller.abort();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const read = async (): Promise<Outcome> => {
+      const response = await fetch(url, { ...init, signal: controller.signal });
+      return { type: "answered", status: response.status, headers: response.headers, text: await response.text() };
+    };
+    read().then(settle, (error: unknown) => settle({ type: "failed", error }));
+  });
+}
+
+function requestHeaders(client: ResolvedConsulOptions, token: string | undefined): Headers {
+  const headers = new Headers(client.headers);
+  if (client.basicAuth !== undefined) headers.set("Authorization", basicAuthorization(client.basicAuth));
+  if (token !== undefined) headers.set("X-Consul-Token", token);
+  return headers;
+}
+
+/** RFC 7617, with UTF-8 as its section 2.1 has it. */
+function basicAuthorization({ username, password }: { username: string; password: string }): string {
+  const bytes = new TextEncoder().encode(`${username}:${password}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+function secretsOf(client: ResolvedConsulOptions, token: string | undefined): string[] {
+  const auth = client.basicAuth;
+  const secretHeaders = Object.entries(client.headers)
+    .filter(([name]) => /^(authorization|proxy-authorization|cookie|x-consul-token)$/i.test(name))
+    .map(([, value]) => value);
+  const authorization = auth === undefined ? [] : [auth.password, basicAuthorization(auth).slice("Basic ".length)];
+  return [...(token === undefined ? [] : [token]), ...authorization, ...secretHeaders];
+}
+
+function queryString(client: ResolvedConsulOptions, query: ConsulRequest["query"] = {}): string {
+  const { datacenter, namespace: ns, partition } = client;
+  const all: NonNullable<ConsulRequest["query"]> = { ...query, dc: query.dc ?? datacenter, ns, partition };
+  const parts = Object.entries(all).flatMap(([name, value]) => {
+    if (value === undefined || value === false) return [];
+    if (value === true) return [name];
+    const texts = typeof value === "string" ? [value] : value;
+    // Free text may be cut inside a character; that is no reason to fail.
+    return texts.map((text) => `${name}=${encodeURIComponent(text.toWellFormed())}`);
+  });
+  return parts.length === 0 ? "" : `?${parts.join("&")}`;
+}
+
+/** fetch takes no bytes in shared memory. */
+function ownBytes(body: string | Uint8Array): string | Uint8Array<ArrayBuffer> {
+  return typeof body === "string" ? body : new Uint8Array(body);
+}
+
+function explain(status: number, headers: Headers, text: string): string {
+  const shown = text.trim().slice(0, 1024);
+  const location = headers.get("Location");
+  if (status >= 300 && status < 400 && location !== null)
+    return `: redirects are not followed, this one to ${location}`;
+  return shown === "" ? "" : `: ${shown}`;
+}
+
+/** The innermost text of an error: runtimes wrap what the socket said in "fetch failed". */
+function reasonOf(error: unknown): string {
+  let reason = "unknown error";
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    const inner = at instanceof AggregateError ? at.errors[0] : undefined;
+    const code = "code" in at && typeof at.code === "string" ? at.code : "";
+    const text = at.message || (inner instanceof Error ? inner.message : "") || code || at.name;
+    reason = code !== "" && !text.includes(code) ? `${text} (${code})` : text;
+  }
+  return error instanceof Error ? reason : String(error);
+}

@@ -1,0 +1,193 @@
+// One blocking query per service, agent and question, shared by everyone in the process who asks it.
+// Reads Consul and nothing else; turns no instance into a URL.
+
+import { type BlockingQuery, followQuery } from "../consul/blocking-query.ts";
+import type { Logger } from "../core/logger.ts";
+import { readInstances, type ServiceInstance, sameInstance, sameInstances } from "./service-instance.ts";
+import type { ResolvedServiceQuery } from "./service-query.ts";
+import { createSnapshotFeed, type FeedListener, type SnapshotFeed } from "./snapshot-feed.ts";
+
+/** All instances known now. An instance that says what it said before is the same object as before. */
+export interface WatchSnapshot {
+  /** Sorted by id, ids unique; may be empty. */
+  readonly instances: readonly ServiceInstance[];
+  /** True while Consul cannot be reached. */
+  readonly stale: boolean;
+  /** When Consul last said so, by the query's clock. */
+  readonly confirmedAtMs: number;
+}
+
+/**
+ * The one piece of state that this package shares across its users. An agent allows 200 connections per client address, each
+ * blocking query holds one, and an aborted one holds it until its wait is over (measured on Consul 1.8.7): a process with
+ * a client per request handler would lock itself out. A watch is here only while somebody listens.
+ */
+const watches = new Map<string, SharedWatch>();
+
+/**
+ * Follows a service until the returned function is called. The listener is told the latest snapshot at once where the watch
+ * runs already, then every snapshot whose instances or staleness differ, and every failed read.
+ */
+export function followService(query: ResolvedServiceQuery, listener: FeedListener<WatchSnapshot>): () => void {
+  const key = keyOf(query);
+  let watch = watches.get(key);
+  if (watch === undefined) {
+    watch = new SharedWatch(query, () => watches.delete(key));
+    watches.set(key, watch);
+  }
+  return watch.subscribe(listener, query.logger);
+}
+
+/** Asks Consul once, now, where somebody follows this query; resolves when that is done, whether or not it worked. */
+export async function refreshService(query: ResolvedServiceQuery): Promise<void> {
+  await watches.get(keyOf(query))?.refresh();
+}
+
+class SharedWatch {
+  readonly #settings: ResolvedServiceQuery;
+  readonly #onIdle: () => void;
+  readonly #feed: SnapshotFeed<WatchSnapshot> = createSnapshotFeed((error) =>
+    this.#log("error", "A listener of instances has failed", { error }),
+  );
+  /** A logger per subscription; each distinct one is told once. */
+  readonly #loggers = new Map<object, Logger>();
+  #query: BlockingQuery | undefined;
+  #lost = false;
+  #filteredByAcls = false;
+  #unusable: ReadonlySet<string> = new Set();
+
+  constructor(settings: ResolvedServiceQuery, onIdle: () => void) {
+    this.#settings = settings;
+    this.#onIdle = onIdle;
+  }
+
+  subscribe(listener: FeedListener<WatchSnapshot>, logger: Logger): () => void {
+    const subscription = {};
+    this.#loggers.set(subscription, logger);
+    this.#query ??= this.#follow();
+    const unsubscribe = this.#feed.subscribe(listener);
+    return () => {
+      unsubscribe();
+      if (!this.#loggers.delete(subscription) || this.#loggers.size > 0) return;
+      this.#onIdle();
+      this.#query?.close();
+    };
+  }
+
+  async refresh(): Promise<void> {
+    await this.#query?.refresh();
+  }
+
+  #follow(): BlockingQuery {
+    const { client, service, passingOnly, tags, filter, near, datacenter, consistency, ...rest } = this.#settings;
+    const fixed = {
+      passing: passingOnly,
+      tags,
+      consistency,
+      ...(filter !== undefined && { filter }),
+      ...(near !== undefined && { near }),
+      ...(datacenter !== undefined && { datacenter }),
+    };
+    return followQuery<readonly ServiceInstance[]>({
+      read: async (read) => {
+        const result = await client.health.service(service, { ...fixed, ...read });
+        const unusable = new Map<string, string>();
+        const data = readInstances(result.data, passingOnly, (id, reason) => unusable.set(id, reason));
+        if (!read.signal.aborted) this.#reportUnusable(unusable);
+        return { ...result, data };
+      },
+      same: sameInstances,
+      onResult: (result, changed) => this.#onResult(result.data, changed, result.filteredByAcls),
+      onError: (error) => this.#onError(error),
+      waitMs: rest.waitMs,
+      clock: rest.clock,
+      random: rest.random,
+    });
+  }
+
+  #onResult(answer: readonly ServiceInstance[], changed: boolean, filteredByAcls: boolean): void {
+    const confirmedAtMs = this.#settings.clock.now();
+    const before = this.#feed.latest;
+    if (this.#lost) {
+      this.#lost = false;
+      this.#log("info", "Consul is back");
+    }
+    if (filteredByAcls && !this.#filteredByAcls) {
+      this.#log("warn", "Consul hides instances from this token: it needs service:read and node:read");
+    }
+    this.#filteredByAcls = filteredByAcls;
+    if (before !== undefined && !changed) {
+      const confirmed = { ...before, stale: false, confirmedAtMs };
+      if (before.stale) this.#feed.publish(confirmed);
+      else this.#feed.amend(confirmed);
+      return;
+    }
+    const known = new Map(before?.instances.map((instance) => [instance.id, instance]));
+    const instances = answer.map((instance) => {
+      const old = known.get(instance.id);
+      return old !== undefined && sameInstance(old, instance) ? old : instance;
+    });
+    this.#log("info", "Instances have changed", {
+      instances: instances.length,
+      added: instances.filter(({ id }) => !known.has(id)).map(({ id }) => id),
+      removed: [...known.keys()].filter((id) => !instances.some((instance) => instance.id === id)),
+    });
+    this.#feed.publish({ instances, stale: false, confirmedAtMs });
+  }
+
+  #onError(error: unknown): void {
+    if (!this.#lost) {
+      this.#lost = true;
+      this.#log("warn", "Lost Consul: the last known instances stand", { error });
+    }
+    const before = this.#feed.latest;
+    if (before !== undefined && !before.stale) this.#feed.publish({ ...before, stale: true });
+    this.#feed.fail(error);
+  }
+
+  /** Warns of each unusable instance when it turns up, not with every answer. */
+  #reportUnusable(unusable: ReadonlyMap<string, string>): void {
+    for (const [id, reason] of unusable) {
+      if (!this.#unusable.has(id)) this.#log("warn", "An instance cannot be called", { instance: id, reason });
+    }
+    this.#unusable = new Set(unusable.keys());
+  }
+
+  #log(level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    const { service, client } = this.#settings;
+    for (const logger of new Set(this.#loggers.values())) {
+      logger[level](message, { service, consul: client.address, ...fields });
+    }
+  }
+}
+
+/** Equal for queries that one watch can serve: the same rights, question, pace and sources of time and chance. */
+function keyOf(query: ResolvedServiceQuery): string {
+  const { client, service, passingOnly, tags, filter, near, datacenter, consistency, waitMs } = query;
+  return JSON.stringify([
+    client.identity,
+    service.toLowerCase(),
+    passingOnly,
+    tags.toSorted(),
+    filter ?? null,
+    near ?? null,
+    datacenter ?? null,
+    consistency,
+    waitMs,
+    numberOf(query.clock),
+    numberOf(query.random),
+  ]);
+}
+
+const numbers = new WeakMap<object, number>();
+let lastNumber = 0;
+
+/** A number that stands for an object's identity. */
+function numberOf(object: object): number {
+  let number = numbers.get(object);
+  if (number === undefined) {
+    number = ++lastNumber;
+    numbers.set(object, number);
+  }
+  return number;
+}

@@ -1,0 +1,81 @@
+// HTTP/1.1 by the runtime's own node:http, over sockets accepted elsewhere. Parses nothing itself.
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Engine, EngineOptions } from "./engine.ts";
+import { serveExchange } from "./node-exchange.ts";
+
+/**
+ * Longest time without a request under way, which also bounds how long a request's head may take. Longer than the 60 s of
+ * common proxies, lest they meet a connection that we are just closing.
+ */
+const idleTimeoutMs = 75_000;
+
+interface Connection {
+  requests: number;
+  cancelIdle: () => void;
+}
+
+/** Creates the engine. It holds nothing but its connections. */
+export function createHttp1Engine({ handler, scheme, calls, clock, logger }: EngineOptions): Engine {
+  const connections = new Map<Socket, Connection>();
+  let announced = false;
+  let leaving = false;
+
+  const server = createServer({
+    // The runtimes enforce these only on sockets they accepted themselves (Bun never): the idle timer below does it for all.
+    // No limit for a whole request: a client's stream may last.
+    headersTimeout: 0,
+    requestTimeout: 0,
+    keepAliveTimeout: 0,
+  });
+  // Deno closes a connection after its first answer unless the server listens, and this one never does (measured on 2.9.6).
+  Object.defineProperty(server, "listening", { value: true });
+
+  const waitForRequest = (socket: Socket, connection: Connection): void => {
+    connection.cancelIdle();
+    if (leaving) socket.end();
+    else connection.cancelIdle = clock.schedule(idleTimeoutMs, () => socket.destroy());
+  };
+
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request;
+    const connection = connections.get(socket);
+    const end = calls.begin();
+    if (connection !== undefined) {
+      connection.requests++;
+      connection.cancelIdle();
+    }
+    response.on("close", () => {
+      end();
+      if (connection === undefined) return;
+      connection.requests--;
+      if (connection.requests === 0 && connections.has(socket)) waitForRequest(socket, connection);
+    });
+    void serveExchange(request, response, { handler, scheme, logger, lastOnConnection: () => announced });
+  });
+
+  return {
+    accept(socket) {
+      const connection: Connection = { requests: 0, cancelIdle: () => {} };
+      connections.set(socket, connection);
+      socket.on("close", () => {
+        connection.cancelIdle();
+        connections.delete(socket);
+      });
+      waitForRequest(socket, connection);
+      server.emit("connection", socket);
+    },
+    announceLeave() {
+      announced = true;
+    },
+    leave() {
+      announced = true;
+      leaving = true;
+      for (const [socket, connection] of connections) if (connection.requests === 0) waitForRequest(socket, connection);
+    },
+    destroy() {
+      for (const socket of connections.keys()) socket.destroy();
+    },
+  };
+}

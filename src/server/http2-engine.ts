@@ -1,0 +1,98 @@
+// HTTP/2 by the runtime's own node:http2, over sockets accepted elsewhere. Frames nothing itself.
+
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Clock } from "../core/clock.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
+import { serveExchange } from "./node-exchange.ts";
+
+/** Longest wait for a connection's first SETTINGS, which RFC 9113 section 3.4 wants at once. */
+const settingsTimeoutMs = 10_000;
+/** Longest wait for the PING between the two GOAWAYs. */
+const pingTimeoutMs = 1000;
+/** How long a client may go on sending after its answer is complete. */
+const uploadGraceMs = 1000;
+/** The largest stream id: "no stream is refused yet" in a GOAWAY. */
+const maxStreamId = 2 ** 31 - 1;
+
+/** Creates the engine. It holds nothing but its sessions. */
+export function createHttp2Engine({ handler, scheme, calls, clock, logger }: EngineOptions): Engine {
+  const sessions = new Set<ServerHttp2Session>();
+  let leaving = false;
+
+  const server = createServer({
+    // Beyond this limit node refuses new streams with ENHANCE_YOUR_CALM, counting what is queued for slow readers: a handful of
+    // large answers would fail calls. Streams are bounded by flow control instead; grpc-js does the same.
+    maxSessionMemory: Number.MAX_SAFE_INTEGER,
+  });
+  server.on("sessionError", (error) => logger.debug("HTTP/2 connection failed", { error }));
+  server.on("session", (session) => {
+    sessions.add(session);
+    const cancel = clock.schedule(settingsTimeoutMs, () => session.destroy());
+    session.once("remoteSettings", cancel);
+    // Without a listener a GOAWAY with an error code, or a reset, on an idle connection would end the process.
+    session.on("error", () => {});
+    session.on("close", () => {
+      cancel();
+      sessions.delete(session);
+    });
+    if (leaving) leaveSession(session, clock);
+  });
+  server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    response.on("close", calls.begin());
+    response.stream.once("finish", () => stopUpload(request, response, clock));
+    void serveExchange(request, response, { handler, scheme, logger, lastOnConnection: () => false });
+  });
+
+  return {
+    accept(socket) {
+      server.emit("connection", socket);
+    },
+    announceLeave() {},
+    leave() {
+      leaving = true;
+      for (const session of sessions) leaveSession(session, clock);
+    },
+    destroy() {
+      for (const session of sessions) session.destroy();
+    },
+  };
+}
+
+/**
+ * GOAWAY(2^31-1), PING, and GOAWAY(last) when it is answered, as RFC 9113 section 6.8 has it: by then every request that the
+ * client sent before it knew has arrived, so whatever is above `last` was not processed, and the client can tell. node and
+ * Deno take no new streams after the first GOAWAY, Bun does until the second (measured on node 24.21, Deno 2.9.6, Bun 1.4.5).
+ */
+function leaveSession(session: ServerHttp2Session, clock: Clock): void {
+  if (session.destroyed || session.closed) return;
+  let cancel = (): void => {};
+  const finish = (): void => {
+    cancel();
+    if (!session.destroyed && !session.closed) session.close();
+  };
+  cancel = clock.schedule(pingTimeoutMs, finish);
+  try {
+    session.goaway(constants.NGHTTP2_NO_ERROR, maxStreamId);
+    if (!session.ping(finish)) finish();
+  } catch {
+    // The session went away by itself meanwhile.
+    finish();
+  }
+}
+
+/**
+ * Tells a client that goes on sending though its answer is complete to stop (RFC 9113 section 8.1); until then its stream would
+ * hold up a drain. Later rather than at once: a reset overtakes the trailers (measured on node 24.21 and Deno 2.9.6).
+ */
+function stopUpload(request: Http2ServerRequest, response: Http2ServerResponse, clock: Clock): void {
+  const { stream } = response;
+  if (request.complete || stream.closed) return;
+  const cancel = clock.schedule(uploadGraceMs, () => stream.close(constants.NGHTTP2_NO_ERROR));
+  stream.once("close", cancel);
+}

@@ -1,0 +1,178 @@
+// One request and its answer on node:http or node:http2, translated to and from the form that handlers speak.
+// Replaces connect-node's adapter, which throws into the event loop on a request without a host and writes to the console.
+
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { Logger } from "../core/logger.ts";
+import { textResponse } from "./plain-response.ts";
+import { type BodySource, readBody } from "./request-body.ts";
+
+/** A request as node gives it. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** What answers it. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** The part of both responses that is alike; their own types overload it apart. */
+interface AnswerWriter {
+  writeHead(status: number): unknown;
+  write(chunk: Uint8Array): boolean;
+  addTrailers(trailers: OutgoingHttpHeaders): void;
+}
+
+/** What one exchange needs beside itself. */
+export interface ExchangeOptions {
+  readonly handler: UniversalHandlerFn;
+  readonly scheme: "http" | "https";
+  readonly logger: Logger;
+  /** HTTP/1.1 only, asked when the answer's head is written: whether the client should close the connection after it. */
+  readonly lastOnConnection: () => boolean;
+}
+
+/** Headers that belong to a connection, which HTTP/2 forbids (RFC 9113 section 8.2.2) and node decides over HTTP/1.1. */
+const connectionHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+
+/** Serves one request. Returns when the answer is written, or the client is gone; never rejects. */
+export async function serveExchange(
+  request: NodeRequest,
+  response: NodeResponse,
+  options: ExchangeOptions,
+): Promise<void> {
+  const client = new AbortController();
+  let answered = false;
+  response.on("close", () => {
+    if (!answered) client.abort(clientGone(response));
+  });
+  // Errors are followed by "close", which decides; without listeners they would end the process.
+  response.on("error", () => {});
+  const body = readBody(request as BodySource);
+  let parsed: UniversalServerRequest | undefined;
+  try {
+    parsed = toUniversal(request, body, options.scheme, client.signal);
+  } catch {
+    // A method, host, path or header that has no place in a URL or in fetch's Headers.
+  }
+  try {
+    const answer = parsed === undefined ? textResponse(400, "Bad Request") : await options.handler(parsed);
+    await write(answer, response, {
+      head: request.method === "HEAD",
+      signal: client.signal,
+      close: options.lastOnConnection(),
+      onEnd: () => {
+        answered = true;
+      },
+    });
+  } catch (error) {
+    if (client.signal.aborted) return;
+    options.logger.error("Answer failed", { method: request.method, url: request.url, error });
+    abandon(response);
+  } finally {
+    await body.return?.();
+  }
+}
+
+function toUniversal(
+  request: NodeRequest,
+  body: AsyncIterable<Uint8Array>,
+  scheme: string,
+  signal: AbortSignal,
+): UniversalServerRequest {
+  const target = request.url ?? "";
+  // HTTP/1.0 probes come without a host.
+  const authority = ("authority" in request ? request.authority : undefined) || request.headers.host || "localhost";
+  // A path may begin with "//", which a URL would take for a host: so it is joined, not resolved.
+  const url = target.startsWith("/") ? `${scheme}://${authority}${target}` : target === "*" ? undefined : target;
+  const header = new Headers();
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (name.startsWith(":") || value === undefined) continue;
+    for (const one of Array.isArray(value) ? value : [value]) header.append(name, one);
+  }
+  return {
+    httpVersion: request.httpVersion,
+    method: request.method ?? "",
+    url: new URL(url ?? `${scheme}://${authority}/*`).href,
+    header,
+    body,
+    signal,
+  };
+}
+
+interface WriteOptions {
+  /** The request was HEAD: no body. */
+  readonly head: boolean;
+  readonly signal: AbortSignal;
+  readonly close: boolean;
+  /** The last of the answer is handed over; what happens to the connection now is no abort. */
+  readonly onEnd: () => void;
+}
+
+async function write(answer: UniversalServerResponse, response: NodeResponse, options: WriteOptions): Promise<void> {
+  const iterator = answer.body?.[Symbol.asyncIterator]();
+  const writer: AnswerWriter = response;
+  try {
+    // Read before the head is written: until the first message a handler may still set headers.
+    let chunk = await iterator?.next();
+    if (options.signal.aborted) return;
+    setHead(answer, response, options.close);
+    // Without body and trailers the head ends the stream itself, as gRPC's trailers-only form wants it; with trailers it must
+    // not, or node drops them.
+    if (answer.trailer !== undefined) writer.writeHead(answer.status);
+    while (chunk !== undefined && !chunk.done) {
+      if (!options.head && !writer.write(chunk.value)) await writable(response, options.signal);
+      if (options.signal.aborted) return;
+      chunk = await iterator?.next();
+    }
+    if (options.signal.aborted) return;
+    if (answer.trailer !== undefined && !options.head) writer.addTrailers(toNodeHeaders(answer.trailer));
+    options.onEnd();
+    response.end();
+  } finally {
+    // Not awaited: a generator that is busy takes it only when it gets there.
+    iterator?.return?.().catch(() => {});
+  }
+}
+
+function setHead(answer: UniversalServerResponse, response: NodeResponse, close: boolean): void {
+  const isHttp1 = !("stream" in response);
+  response.statusCode = answer.status;
+  const headers = answer.header === undefined ? {} : toNodeHeaders(answer.header);
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !connectionHeaders.has(name)) response.setHeader(name, value);
+  }
+  if (isHttp1 && (close || answer.header?.get("connection") === "close")) response.setHeader("connection", "close");
+}
+
+function toNodeHeaders(headers: Headers): OutgoingHttpHeaders {
+  const result: OutgoingHttpHeaders = {};
+  headers.forEach((value, name) => {
+    result[name] = name === "set-cookie" ? headers.getSetCookie() : value;
+  });
+  return result;
+}
+
+function writable(response: EventEmitter, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      response.off("drain", settle);
+      signal.removeEventListener("abort", settle);
+      resolve();
+    };
+    response.on("drain", settle);
+    signal.addEventListener("abort", settle);
+    if (signal.aborted) settle();
+  });
+}
+
+/** Ends an answer that cannot be completed so that the client cannot take it for a whole one. */
+function abandon(response: NodeResponse): void {
+  if ("stream" in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  else response.destroy();
+}
+
+function clientGone(response: NodeResponse): ConnectError {
+  const code = "stream" in response ? response.stream?.rstCode : undefined;
+  const how = code === undefined || code === 0 ? "closed the connection" : `reset the stream with HTTP/2 code ${code}`;
+  return new ConnectError(`the client ${how}`, Code.Canceled);
+}

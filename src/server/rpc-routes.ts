@@ -1,0 +1,65 @@
+// Turns the user's routes into handlers by path, with the standard health service beside them. Serves nothing itself.
+
+import {
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { createHealthService } from "./health-service.ts";
+import type { HealthStatus } from "./health-status.ts";
+
+/** What the routes are built from. */
+export interface RpcRoutesOptions {
+  /** Adds the user's services to the router. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Outermost first. */
+  readonly interceptors: readonly Interceptor[];
+  /** Largest message taken, in bytes. */
+  readonly maxReceiveBytes: number;
+  /** Aborting it aborts the signal of every call under way, with its reason. */
+  readonly shutdownSignal: AbortSignal;
+  /** Where every routed service becomes SERVING, unless its status is set already. */
+  readonly health: HealthStatus;
+}
+
+/** What was routed. */
+export interface RpcRoutes {
+  /** By path: `/package.Service/Method`. */
+  readonly handlers: ReadonlyMap<string, UniversalHandler>;
+  /** Full names of the user's services, in the order of their routes. */
+  readonly services: readonly string[];
+}
+
+/** Builds the routes. Throws TypeError where a method is routed twice, or the health service at all: it is served already. */
+export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
+  const { health } = options;
+  const routerOptions: ConnectRouterOptions = {
+    acceptCompression: [compressionGzip, compressionBrotli],
+    interceptors: [...options.interceptors],
+    readMaxBytes: options.maxReceiveBytes,
+    shutdownSignal: options.shutdownSignal,
+  };
+  const router = createConnectRouter(routerOptions);
+  options.routes(router);
+  const services = [...new Set(router.handlers.map((handler) => handler.service.typeName))];
+  if (services.includes(Health.typeName)) {
+    throw new TypeError(
+      `Cannot serve as "routes" must leave ${Health.typeName} to the server: use its health.setStatus() instead`,
+    );
+  }
+  for (const service of services) if (health.status(service) === undefined) health.setStatus(service, "SERVING");
+  router.service(Health, createHealthService(health));
+
+  const handlers = new Map<string, UniversalHandler>();
+  for (const handler of router.handlers) {
+    if (handlers.has(handler.requestPath)) {
+      throw new TypeError(`Cannot serve as "routes" must have each method once: received ${handler.requestPath} twice`);
+    }
+    handlers.set(handler.requestPath, handler);
+  }
+  return { handlers, services };
+}

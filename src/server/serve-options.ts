@@ -1,0 +1,116 @@
+// What a server can be told, its defaults and its limits. Does no I/O.
+
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { type Logger, silentLogger } from "../core/logger.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import type { RegisterOptions } from "../registry/register-options.ts";
+import type { AdvertiseOptions } from "./announced-address.ts";
+import type { Server } from "./server.ts";
+import type { ServerTlsOptions } from "./tls-front.ts";
+
+/** How the server is registered: everything that a registration can be told, but for what the server knows itself. */
+export type ServiceOptions = Omit<
+  RegisterOptions,
+  "consul" | "name" | "host" | "port" | "logger" | "clock" | "random" | "signal"
+> & {
+  /** Service name in Consul. Default: the name of the one routed service, without its package. */
+  readonly name?: string;
+};
+
+/** What to serve, where, and how it is announced. */
+export interface ServeOptions {
+  /**
+   * Adds services to Connect's router; called once, before `serve` returns. The standard health service is there already, and
+   * a method may be routed once only. The server is the one that `serve` returns, for handlers that want its address.
+   */
+  readonly routes: (router: ConnectRouter, server: Server) => void;
+  /** Host name or IP literal to listen on; `0.0.0.0` and `::` mean every address. Default `127.0.0.1`. */
+  readonly host?: string;
+  /** Port to listen on, 0 to 65535; 0 takes any free one. Default 0. */
+  readonly port?: number;
+  /** Serves TLS instead of cleartext. */
+  readonly tls?: ServerTlsOptions;
+  /** Around every call, outermost first. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Largest message taken, in bytes, from 1 to 4294967295; larger ones fail with `resource_exhausted`. Default 4194304 (4 MiB). */
+  readonly maxReceiveBytes?: number;
+  /** Answers requests that are neither RPCs nor for `/healthz`. Default: 404. */
+  readonly fallback?: (request: Request) => Response | Promise<Response>;
+  /** What to announce instead of the address listened on. */
+  readonly advertise?: AdvertiseOptions;
+  /** The agent to register with: a client, its options, or its address. Absent: no registration. */
+  readonly consul?: ConsulClient | ConsulClientOptions | string;
+  /** Service name in Consul, or everything about the registration. Only with `consul`. */
+  readonly service?: string | ServiceOptions;
+  /** Milliseconds that calls under way get at the end, at least 0. Default 10000. */
+  readonly graceMs?: number;
+  /** Milliseconds to go on serving after Consul no longer lists the instance, at least 0: some clients poll. Default 1000. Without a registration there is none. */
+  readonly drainMarginMs?: number;
+  /** Told of changes of state and of handlers that fail unexpectedly. Silent by default. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** Options with every default in its place. */
+export interface ResolvedServeOptions extends Omit<ServeOptions, "service"> {
+  readonly host: string;
+  readonly port: number;
+  readonly interceptors: readonly Interceptor[];
+  readonly maxReceiveBytes: number;
+  readonly service: ServiceOptions;
+  readonly graceMs: number;
+  readonly drainMarginMs: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Fills in the defaults. Throws TypeError or RangeError that names the option, the rule and the value. */
+export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions {
+  const { host = "127.0.0.1", port = 0, maxReceiveBytes = 4 * 1024 * 1024, tls, advertise, service = {} } = options;
+  const { graceMs = 10_000, drainMarginMs = 1000 } = options;
+  if (typeof options.routes !== "function") refuse("routes", "must be a function", options.routes);
+  if (typeof host !== "string" || host === "") refuse("host", "must be a non-empty string", host);
+  checkInteger("port", port, 0, 65535);
+  if (advertise?.port !== undefined) checkInteger("advertise.port", advertise.port, 1, 65535);
+  if (advertise?.host === "") refuse("advertise.host", "must be a non-empty string", advertise.host);
+  checkInteger("maxReceiveBytes", maxReceiveBytes, 1, 0xffff_ffff);
+  checkDuration("graceMs", graceMs);
+  checkDuration("drainMarginMs", drainMarginMs);
+  if (tls?.requireClientCert === true && tls.ca === undefined) {
+    refuse("tls.ca", "must be given with tls.requireClientCert", tls.ca);
+  }
+  if (options.service !== undefined && options.consul === undefined) {
+    refuse("service", 'is used only with "consul"', typeof service === "string" ? service : service.name);
+  }
+  return {
+    ...options,
+    host,
+    port,
+    interceptors: options.interceptors ?? [],
+    maxReceiveBytes,
+    service: typeof service === "string" ? { name: service } : service,
+    graceMs,
+    drainMarginMs,
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  };
+}
+
+function refuse(option: string, rule: string, value: unknown): never {
+  throw new TypeError(`Cannot serve as "${option}" ${rule}: received ${String(value)}`);
+}
+
+function checkInteger(option: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new RangeError(`Cannot serve as "${option}" must be an integer from ${min} to ${max}: received ${value}`);
+}
+
+function checkDuration(option: string, value: number): void {
+  if (value >= 0 && value < Number.POSITIVE_INFINITY) return;
+  throw new RangeError(`Cannot serve as "${option}" must be milliseconds, at least 0: received ${value}`);
+}

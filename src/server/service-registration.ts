@@ -1,0 +1,82 @@
+// The server's side of its registration in Consul: what is registered, and how the instance is taken out before the server
+// leaves. The registration itself is the registry's.
+
+import type { Clock } from "../core/clock.ts";
+import type { HostPort } from "../core/host-port.ts";
+import type { RegisterOptions } from "../registry/register-options.ts";
+import type { Registration } from "../registry/registration.ts";
+import { resolveRegistration } from "../registry/validate-registration.ts";
+import type { HealthReporter } from "./health-status.ts";
+import type { ResolvedServeOptions } from "./serve-options.ts";
+
+/** Longest wait, from the start of a drain, for Consul to list the instance no more. */
+const goneWithinMs = 5000;
+
+/** Builds the registration of an announced address; undefined where no `consul` is given. */
+export type RegistrationPlan = ((announced: HostPort) => RegisterOptions) | undefined;
+
+/**
+ * Plans the registration and checks all of it but the address, so that a mistake shows before the port is open. Throws
+ * TypeError or RangeError.
+ */
+export function planRegistration(
+  options: ResolvedServeOptions,
+  services: readonly string[],
+  health: HealthReporter,
+): RegistrationPlan {
+  const { consul, service, tls, logger, clock, random, advertise } = options;
+  if (consul === undefined) return undefined;
+  const name = service.name ?? defaultName(services);
+  const check = service.check ?? { type: "ttl" };
+  const plan = (announced: HostPort): RegisterOptions => ({
+    // TTL heartbeats say what the health table says.
+    ...(check.type === "ttl" && { health: () => heartbeat(health) }),
+    ...service,
+    // A probe of a TLS port without TLS never passes.
+    check: tls !== undefined && (check.type === "grpc" || check.type === "http") ? { tls: true, ...check } : check,
+    consul,
+    name,
+    ...announced,
+    logger,
+    clock,
+    random,
+  });
+  resolveRegistration(plan({ host: advertise?.host ?? "127.0.0.1", port: advertise?.port ?? 1 }));
+  return plan;
+}
+
+/**
+ * Takes the instance out of Consul while the server still serves: deregisters and waits until Consul no longer lists it (or
+ * has said nothing for too long). Resolves to false where Consul never listed it as working: then nobody has to be waited
+ * for. Never rejects.
+ */
+export async function leaveConsul(
+  registration: Registration,
+  wasListed: () => boolean,
+  clock: Clock,
+): Promise<boolean> {
+  const sinceMs = clock.now();
+  await registration.close();
+  if (!wasListed()) return false;
+  const limit = new AbortController();
+  // Half a second at least: Consul may have been slow until now, and quick from here.
+  const cancel = clock.schedule(Math.max(goneWithinMs - (clock.now() - sinceMs), 500), () => limit.abort());
+  await registration.gone({ signal: limit.signal }).catch(() => {});
+  cancel();
+  return true;
+}
+
+function heartbeat(health: HealthReporter): { status: "pass" | "fail"; note?: string } {
+  const status = health.status("") ?? "UNKNOWN";
+  return status === "SERVING" ? { status: "pass" } : { status: "fail", note: status };
+}
+
+function defaultName(services: readonly string[]): string {
+  const [only, ...others] = services;
+  if (only === undefined || others.length > 0) {
+    throw new TypeError(
+      `Cannot serve as "service" must name the service in Consul where not exactly one is routed: received ${services.length === 0 ? "none" : services.join(", ")}`,
+    );
+  }
+  return only.slice(only.lastIndexOf(".") + 1);
+}

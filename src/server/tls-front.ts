@@ -1,0 +1,44 @@
+// The TLS side of a port: certificates, ALPN, client certificates. Speaks no HTTP.
+
+import type { Server } from "node:net";
+import { createServer, type TLSSocket } from "node:tls";
+
+/** PEM text or bytes. */
+export type Pem = string | Uint8Array;
+
+/** How a server speaks TLS. ALPN offers HTTP/2, then HTTP/1.1; a client without ALPN gets HTTP/1.1. TLS 1.2 is the least. */
+export interface ServerTlsOptions {
+  /** Certificate chain, the server's own first. */
+  readonly cert: Pem;
+  /** Private key of the certificate. */
+  readonly key: Pem;
+  /** Authorities that clients' certificates are verified against. Only with `requireClientCert`. */
+  readonly ca?: Pem | readonly Pem[];
+  /** Whether clients must show a certificate signed by one of `ca`; others are refused in the handshake. Default false. */
+  readonly requireClientCert?: boolean;
+}
+
+/** Creates a TLS server that calls back with every socket whose handshake is done. Throws the runtime's error for a bad certificate or key. */
+export function createTlsFront(
+  tls: ServerTlsOptions,
+  handshakeTimeoutMs: number,
+  onSocket: (socket: TLSSocket) => void,
+): Server {
+  const { cert, key, ca, requireClientCert = false } = tls;
+  const server = createServer({
+    cert: toNode(cert),
+    key: toNode(key),
+    ...(ca !== undefined && { ca: [ca].flat().map((one) => toNode(one)) }),
+    requestCert: requireClientCert,
+    rejectUnauthorized: requireClientCert,
+    ALPNProtocols: ["h2", "http/1.1"],
+    minVersion: "TLSv1.2",
+    handshakeTimeout: handshakeTimeoutMs,
+    noDelay: true,
+  });
+  return server.on("secureConnection", onSocket);
+}
+
+function toNode(pem: Pem): string | Buffer {
+  return typeof pem === "string" ? pem : Buffer.from(pem);
+}
