@@ -65,7 +65,7 @@ export function clientCommand(args: readonly string[], env: Environment): Promis
       return flags.calls !== undefined && failures > 0 && !stopped.signal.aborted ? 1 : 0;
     } finally {
       await client.close();
-      signals.dispose();
+      signals.stop();
     }
   });
 }

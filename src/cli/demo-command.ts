@@ -120,7 +120,7 @@ async function runDemo({ flags, argument }: Invocation<typeof demoFlags>, env: E
       if (!(await servers.close())) say(`the servers did not stop cleanly: ${await servers.ended}`);
     }
     await consul?.close();
-    signals.dispose();
+    signals.stop();
   }
 }
 

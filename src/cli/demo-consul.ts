@@ -2,7 +2,6 @@
 
 import { type ConsulClient, createConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
-import { startEmbeddedConsul } from "../testing/embedded-consul.ts";
 import type { Environment } from "./command-line.ts";
 import { consulClientFor } from "./consul-flags.ts";
 
@@ -54,6 +53,8 @@ export async function findDemoConsul(
 }
 
 async function embedded(env: Environment): Promise<DemoConsul> {
+  // Loaded only where it is used.
+  const { startEmbeddedConsul } = await import("../testing/embedded-consul.ts");
   const agent = await startEmbeddedConsul();
   return {
     kind: "embedded",

@@ -57,7 +57,6 @@ export async function startHelloServer(options: HelloServerOptions, port: number
   const server = refuseBadSettings(() =>
     serve({
       routes: createHelloService({
-        address: () => announced,
         onCall: (caller, address) => logger.info(`client ${caller} called SayHello from Server: ${address}`),
       }),
       host,
@@ -69,10 +68,10 @@ export async function startHelloServer(options: HelloServerOptions, port: number
       ...(before ? { consul, service } : {}),
     }),
   );
-  let announced = { host, port };
   const address = await server.ready;
-  announced = address.announced;
-  const registration = before ? undefined : await registerApart({ ...service, consul, ...announced, logger }, server);
+  const registration = before
+    ? undefined
+    : await registerApart({ ...service, consul, ...address.announced, logger }, server);
   options.onReady(formatHostPort(reachableHost(address.host), address.port));
   return {
     port: address.port,

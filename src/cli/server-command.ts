@@ -138,7 +138,7 @@ async function runServers(invocation: Settings, env: Environment, stop: AbortSig
     return 0;
   } finally {
     stop?.removeEventListener("abort", onStop);
-    signals.dispose();
+    signals.stop();
   }
 }
 

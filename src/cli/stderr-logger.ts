@@ -79,6 +79,8 @@ function plainFields(fields: LogFields = {}): Record<string, unknown> {
 
 function plainValue(value: unknown): unknown {
   if (value instanceof Error) return errorText(value);
+  // Thousandths are enough of anything, milliseconds first of all.
+  if (typeof value === "number" && !Number.isInteger(value)) return Number(value.toFixed(3));
   if (typeof value === "bigint" || typeof value === "symbol" || typeof value === "function") return String(value);
   try {
     // Through JSON and back: what cannot be printed shows here, not in the middle of a line.

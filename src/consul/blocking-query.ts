@@ -77,6 +77,9 @@ export function followQuery<T>(options: BlockingQueryOptions<T>): BlockingQuery 
       const cancel = clock.schedule(delayMs, endPause);
     });
 
+  /** Async, so that a read that throws at once is a read that failed. */
+  const readOnce = async (what: Parameters<typeof read>[0]): Promise<QueryResult<T>> => read(what);
+
   const giveUpIndex = () => {
     index = undefined;
     epoch++;
@@ -93,7 +96,7 @@ export function followQuery<T>(options: BlockingQueryOptions<T>): BlockingQuery 
     const { signal } = controller;
     let result: QueryResult<T>;
     try {
-      result = await read(sent === undefined ? { signal } : { index: sent, waitMs, signal });
+      result = await readOnce(sent === undefined ? { signal } : { index: sent, waitMs, signal });
     } catch (error) {
       // Aborted by a refresh that saw the index go back: read again at once.
       if (closed || signal.aborted) return;
@@ -129,7 +132,7 @@ export function followQuery<T>(options: BlockingQueryOptions<T>): BlockingQuery 
     const startReports = reports;
     let result: QueryResult<T>;
     try {
-      result = await read({ signal });
+      result = await readOnce({ signal });
     } catch (error) {
       if (closed) return;
       // The blocking read may stay silent for its whole wait: ask again until one of the two says that Consul is there.

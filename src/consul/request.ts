@@ -74,12 +74,12 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
       ...(request.body === undefined ? {} : { body: ownBytes(request.body) }),
     };
 
+    const scrubber = createScrubber(secretsOf(client, token));
     const fail = (
       code: ConsulErrorDetails["code"],
       what: string,
       details?: Partial<ConsulErrorDetails>,
     ): ConsulError => {
-      const scrubber = createScrubber(secretsOf(client, token));
       const shown = scrubber.text(path);
       return new ConsulError(
         scrubber.text(`Cannot ${request.action}: ${request.method} ${shown} at ${client.address} ${what}`),
@@ -108,7 +108,7 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
     }
     const { status, headers: answerHeaders, text } = outcome;
     if (status !== 200 && request.isAnswer?.(status, answerHeaders, text) !== true) {
-      throw fail("http", `answered ${status}${explain(status, answerHeaders, text)}`, { status, text });
+      throw fail("http", `answered ${status}${explain(status, answerHeaders, scrubber.text(text))}`, { status, text });
     }
     return {
       status,

@@ -10,7 +10,9 @@ export interface Scrubber {
 
 /** Creates a scrubber; empty secrets are ignored, the percent-encoded form of each is removed as well. */
 export function createScrubber(secrets: readonly string[]): Scrubber {
-  const forms = new Set(secrets.filter((secret) => secret !== "").flatMap((s) => [s, encodeURIComponent(s)]));
+  const forms = new Set(
+    secrets.filter((secret) => secret !== "").flatMap((s) => [s, encodeURIComponent(s.toWellFormed())]),
+  );
   // Longest first: a secret may be part of another.
   const needles = [...forms].sort((a, b) => b.length - a.length);
 

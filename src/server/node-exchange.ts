@@ -3,7 +3,7 @@
 
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Logger } from "../core/logger.ts";
@@ -167,7 +167,8 @@ function writable(response: EventEmitter, signal: AbortSignal): Promise<void> {
 
 /** Ends an answer that cannot be completed so that the client cannot take it for a whole one. */
 function abandon(response: NodeResponse): void {
-  if ("stream" in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  // With an error it becomes a RST_STREAM everywhere; Bun's stream.close(code) would end the stream in order (1.4.5).
+  if ("stream" in response) response.stream.destroy(new Error("the answer broke off"));
   else response.destroy();
 }
 

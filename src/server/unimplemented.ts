@@ -19,7 +19,8 @@ export function unimplementedResponse(
       header: new Headers({
         "content-type": contentType,
         "grpc-status": "12",
-        "grpc-message": encodeURIComponent(unknownMethod(path)),
+        // Percent-encoded, as all of a path but "%" is already.
+        "grpc-message": unknownMethod(path).replaceAll("%", "%25"),
       }),
     };
   }

@@ -45,7 +45,7 @@ test("createConsulClient() repeats no secret when it refuses one", () => {
   const bad: ConsulClientOptions[] = [
     { token: `${token}\n` },
     { token: `${token} x` },
-    { headers: { Authorization: `${token}\n` } },
+    { headers: { Authorization: `${token}\n${token}` } },
     { address: `ftp://me:${token}@x` },
     { basicAuth: { username: "a:b", password: token } },
   ];

@@ -67,7 +67,7 @@ describe("createConsulResolver()", () => {
     });
     const unsubscribe = resolver.subscribe(follower());
     await clock.advance(0);
-    const { signal: _, ...asked } = consul.calls[0]?.detail as Record<string, unknown>;
+    const { signal: _, ...asked } = consul.calls[0]!.detail as Record<string, unknown>;
     assert.deepEqual(asked, {
       name: "Hello",
       passing: false,

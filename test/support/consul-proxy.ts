@@ -1,4 +1,5 @@
-// A proxy in front of a Consul agent that keeps what passes, for tests that count requests. Changes nothing.
+// A proxy in front of a Consul agent that keeps what passes, for tests that count requests, and that can be cut off, for tests
+// of a Consul that is away. Changes nothing of what passes.
 
 import { once } from "node:events";
 import { createServer, request } from "node:http";
@@ -9,16 +10,23 @@ export interface ProxiedRequest {
   readonly method: string;
   /** Path and query. */
   readonly path: string;
+  /** When it came, by `performance.now()`. */
+  readonly atMs: number;
 }
 
 /** A running proxy. */
 export interface ConsulProxy extends AsyncDisposable {
   readonly address: string;
+  /** Every request, in the order in which they came. Those that found no agent count too. */
   readonly requests: readonly ProxiedRequest[];
   /** Blocking reads that wait for their answer now. */
   readonly waiting: number;
-  /** Number of requests of this method whose path matches. */
-  count(method: string, path: RegExp): number;
+  /** Number of requests of this method whose path matches; with `since`, only the ones from that place in `requests` on. */
+  count(method: string, path: RegExp, since?: number): number;
+  /** Closes the port and cuts every connection: whoever comes is refused, as by an agent whose process is gone. Idempotent. */
+  cut(): Promise<void>;
+  /** Opens the same port again after `cut()`. Idempotent. */
+  restore(): Promise<void>;
 }
 
 /** Starts a proxy to the agent at `target`, on a free loopback port. */
@@ -29,12 +37,14 @@ export async function startConsulProxy(target: string): Promise<ConsulProxy> {
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? "/";
     const method = incoming.method ?? "GET";
-    requests.push({ method, path });
+    requests.push({ method, path, atMs: performance.now() });
     const blocks = /[?&]index=/.test(path);
     if (blocks) waiting++;
     const upstream = request(new URL(path, target), { method, headers: incoming.headers, agent: false }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);
+      // An agent that dies in the middle of an answer.
+      answer.on("error", () => outgoing.destroy());
     });
     outgoing.on("close", () => {
       if (blocks) waiting--;
@@ -42,26 +52,38 @@ export async function startConsulProxy(target: string): Promise<ConsulProxy> {
     });
     // What the agent refuses or drops, the proxy drops.
     upstream.on("error", () => outgoing.destroy());
+    incoming.on("error", () => upstream.destroy());
     incoming.pipe(upstream);
   });
   server.on("connection", (socket) => {
     sockets.add(socket);
+    socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const listen = async (port: number): Promise<void> => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  };
+  const cut = async (): Promise<void> => {
+    if (!server.listening) return;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    address: `http://127.0.0.1:${port}`,
     requests,
     get waiting() {
       return waiting;
     },
-    count: (method, path) => requests.filter((seen) => seen.method === method && path.test(seen.path)).length,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, "close");
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
+    count: (method, path, since = 0) =>
+      requests.slice(since).filter((seen) => seen.method === method && path.test(seen.path)).length,
+    cut,
+    async restore() {
+      if (!server.listening) await listen(port);
     },
+    [Symbol.asyncDispose]: cut,
   };
 }

@@ -1,7 +1,6 @@
 // What Consul refuses in a registration, with its texts, in its order, and nothing more: ports, hosts and short TTLs pass as
 // they do there. https://developer.hashicorp.com/consul/api-docs/agent/service#register-service
 
-import { isIP } from "node:net";
 import type { CheckStatus } from "../../consul/agent.ts";
 import type { CheckSettings, ServiceDefinition } from "./definitions.ts";
 import { ReplyError } from "./reply.ts";
@@ -119,21 +118,7 @@ function unsupported(field: string): ReplyError {
   return new ReplyError(400, `The embedded agent does not support "${field}"; a real Consul agent does`);
 }
 
+// Go compares with the zero value: an empty Header is not nothing.
 function isEmptyCheck(check: CheckSettings): boolean {
-  return Object.values(check).every(
-    (value) => value === "" || value === 0 || value === false || value === undefined || isEmptyCollection(value),
-  );
-}
-
-function isEmptyCollection(value: unknown): boolean {
-  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
-}
-
-/** Tagged addresses as Consul completes them: a literal IP adds its lan and wan forms. */
-export function completeTaggedAddresses(definition: ServiceDefinition): ServiceDefinition["TaggedAddresses"] {
-  const { Address, Port, TaggedAddresses = {} } = definition;
-  const family = isIP(Address);
-  if (family === 0) return TaggedAddresses;
-  const own = { Address, Port };
-  return { [`lan_ipv${family}`]: own, [`wan_ipv${family}`]: own, ...TaggedAddresses };
+  return Object.values(check).every((value) => value === "" || value === 0 || value === false || value === undefined);
 }

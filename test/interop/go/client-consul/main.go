@@ -34,6 +34,7 @@ func main() {
 	num1 := flag.Int("num1", 1, "first summand")
 	num2 := flag.Int("num2", 2, "second summand")
 	calls := flag.Int("n", 100, "calls to count")
+	every := flag.Duration("every", 0, "pause between two counted calls")
 	servers := flag.Int("servers", 1, "different servers that must have answered before counting starts")
 	wait := flag.Duration("wait", 15*time.Second, "how long to wait for them")
 	flag.Parse()
@@ -72,8 +73,10 @@ func main() {
 		}
 	}
 
+	log.Print("counting")
 	result := summary{Calls: *calls, Servers: map[string]int{}, Messages: map[string]int{}, Results: map[string]int{}}
 	for range *calls {
+		time.Sleep(*every)
 		address, response, err := call()
 		if err != nil {
 			log.Printf("call failed: %v", err)
