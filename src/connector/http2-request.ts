@@ -242,7 +242,12 @@ class StreamBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array>
 
 function toHttp2Headers(request: UniversalClientRequest): http2.OutgoingHttpHeaders {
   const url = new URL(request.url);
-  const headers: http2.OutgoingHttpHeaders = { ":method": request.method, ":path": url.pathname + url.search };
+  const headers: http2.OutgoingHttpHeaders = {
+    ":method": request.method,
+    // Node's own default leaves out the brackets of an IPv6 address (RFC 3986 section 3.2.2).
+    ":authority": url.host,
+    ":path": url.pathname + url.search,
+  };
   for (const [name, value] of request.header) headers[name] = value;
   return headers;
 }

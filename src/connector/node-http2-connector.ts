@@ -103,6 +103,11 @@ class NodeHttp2Connection implements Connection {
     session.on("error", (error) => {
       this.#reason ??= error;
     });
+    session.once("connect", (_session, socket) => {
+      // Node 24.21 leaves the socket of a session open that failed with bytes unsent, and its session is then never closed: so it
+      // is for a TLS 1.3 server that refuses the client's certificate after the handshake (RFC 8446 section 4.4.2.4).
+      socket.on("error", () => socket.destroy());
+    });
     session.on("goaway", (_code, lastStreamId) => {
       this.#goawayLastId = lastStreamId;
       if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });

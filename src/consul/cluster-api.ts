@@ -1,12 +1,12 @@
 // The client's catalog and status parts over HTTP. https://developer.hashicorp.com/consul/api-docs/catalog, .../status
 
-import type { ConsulClient } from "./consul-client.ts";
+import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
 import { isArrayOf, isRecordOf, isString } from "./json-shape.ts";
 import type { RequestOptions } from "./query.ts";
 import type { SendRequest } from "./request.ts";
 
 /** Creates the catalog and status APIs of a client. */
-export function createClusterApi(send: SendRequest): Pick<ConsulClient, "catalog" | "status"> {
+export function createClusterApi(send: SendRequest): { catalog: ConsulCatalog; status: ConsulStatus } {
   const read = (action: string, path: string, options: RequestOptions | undefined) =>
     send({ action, method: "GET", path, options });
   return {

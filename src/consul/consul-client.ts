@@ -3,12 +3,12 @@
 import type { ConsulAgent } from "./agent.ts";
 import { createAgentApi } from "./agent-api.ts";
 import { type ConsulClientOptions, resolveConsulOptions } from "./client-options.ts";
+import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
 import { createClusterApi } from "./cluster-api.ts";
 import type { ConsulHealth } from "./health.ts";
 import { createHealthApi } from "./health-api.ts";
 import type { ConsulKv } from "./kv.ts";
 import { createKvApi } from "./kv-api.ts";
-import type { RequestOptions } from "./query.ts";
 import { createRequester } from "./request.ts";
 
 export type { ConsulClientOptions, ConsulFetch } from "./client-options.ts";
@@ -22,20 +22,8 @@ export interface ConsulClient {
   readonly agent: ConsulAgent;
   readonly health: ConsulHealth;
   readonly kv: ConsulKv;
-  /** The catalog: https://developer.hashicorp.com/consul/api-docs/catalog */
-  readonly catalog: {
-    /** Names of the known datacenters, nearest first. */
-    datacenters(options?: RequestOptions): Promise<readonly string[]>;
-    /** Tags by service name, over the whole datacenter. */
-    services(options?: RequestOptions): Promise<Readonly<Record<string, readonly string[]>>>;
-  };
-  /** The raft cluster: https://developer.hashicorp.com/consul/api-docs/status */
-  readonly status: {
-    /** `host:port` of the raft leader, or "" when there is none. */
-    leader(options?: RequestOptions): Promise<string>;
-    /** `host:port` of every raft peer. */
-    peers(options?: RequestOptions): Promise<readonly string[]>;
-  };
+  readonly catalog: ConsulCatalog;
+  readonly status: ConsulStatus;
 }
 
 /**

@@ -1,7 +1,8 @@
 // The key-value store: https://developer.hashicorp.com/consul/api-docs/kv. Types only; kv-api.ts implements them.
 
+import type { Clock } from "../core/clock.ts";
+import type { Random } from "../core/random.ts";
 import type { QueryOptions, QueryResult, RequestOptions } from "./query.ts";
-import type { WatchKeyOptions } from "./watch-key.ts";
 
 /** A key with its value and its place in history. */
 export interface KvEntry {
@@ -15,6 +16,16 @@ export interface KvEntry {
   readonly modifyIndex: number;
   /** Session that holds the key's lock, if any. */
   readonly session: string | undefined;
+}
+
+/** How to watch a key. */
+export interface WatchKeyOptions extends Pick<QueryOptions, "signal" | "datacenter" | "consistency"> {
+  /** A read failed; the watch goes on by itself, with backoff. */
+  readonly onError?: (error: unknown) => void;
+  /** Longest wait of one read in milliseconds, from 1000 to 60000. Default 55000, varied by 10 % downwards. */
+  readonly waitMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 /**

@@ -2,9 +2,10 @@
 // Never retries, never follows redirects, never lets a secret into an error.
 
 import type { ResolvedConsulOptions } from "./client-options.ts";
-import { ConsulError, type ConsulErrorDetails } from "./consul-error.ts";
+import { basicAuthorization } from "./credentials.ts";
+import { exchange, reasonOf } from "./exchange.ts";
 import type { RequestOptions } from "./query.ts";
-import { createScrubber } from "./secrets.ts";
+import { createFailure } from "./request-failure.ts";
 
 /** One request. */
 export interface ConsulRequest {
@@ -74,28 +75,12 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
       ...(request.body === undefined ? {} : { body: ownBytes(request.body) }),
     };
 
-    const scrubber = createScrubber(secretsOf(client, token));
-    const fail = (
-      code: ConsulErrorDetails["code"],
-      what: string,
-      details?: Partial<ConsulErrorDetails>,
-    ): ConsulError => {
-      const shown = scrubber.text(path);
-      return new ConsulError(
-        scrubber.text(`Cannot ${request.action}: ${request.method} ${shown} at ${client.address} ${what}`),
-        {
-          code,
-          method: request.method,
-          path: shown,
-          address: scrubber.text(client.address),
-          ...(details?.status === undefined ? {} : { status: details.status }),
-          ...(details?.text === undefined ? {} : { text: scrubber.text(details.text.trim()).slice(0, 1024) }),
-          ...(details?.cause === undefined ? {} : { cause: scrubber.cause(details.cause) }),
-        },
-      );
-    };
-
-    const outcome = await exchange(client, client.baseUrl + path, init, timeoutMs, signal);
+    const fail = createFailure(client, request, path, token);
+    const outcome = await exchange(client.fetch, client.baseUrl + path, init, {
+      clock: client.clock,
+      timeoutMs,
+      signal,
+    });
     switch (outcome.type) {
       case "aborted":
         throw signal?.reason;
@@ -108,7 +93,7 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
     }
     const { status, headers: answerHeaders, text } = outcome;
     if (status !== 200 && request.isAnswer?.(status, answerHeaders, text) !== true) {
-      throw fail("http", `answered ${status}${explain(status, answerHeaders, scrubber.text(text))}`, { status, text });
+      throw fail("http", `answered ${status}`, { status, text, location: answerHeaders.get("Location") });
     }
     return {
       status,
@@ -118,8 +103,9 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
         let value: unknown;
         try {
           value = JSON.parse(text);
-        } catch (cause) {
-          throw fail("decode", `answered ${status} with what is not JSON`, { ...details, cause });
+        } catch {
+          // The parser's own error quotes pieces of the text, cut anywhere: it could not be scrubbed.
+          throw fail("decode", `answered ${status} with what is not JSON`, details);
         }
         if (!isShape(value)) throw fail("decode", `answered ${status} with JSON of another shape`, details);
         return value;
@@ -128,64 +114,11 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
   };
 }
 
-type Outcome =
-  | { readonly type: "answered"; readonly status: number; readonly headers: Headers; readonly text: string }
-  | { readonly type: "failed"; readonly error: unknown }
-  | { readonly type: "timeout" }
-  | { readonly type: "aborted" };
-
-/** Fetches and reads the whole body. Settles on abort and timeout by itself, should the fetch not heed its signal. Never rejects. */
-function exchange(
-  { clock, fetch }: ResolvedConsulOptions,
-  url: string,
-  init: RequestInit,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const controller = new AbortController();
-    const settle = (outcome: Outcome) => {
-      cancelTimer();
-      signal?.removeEventListener("abort", onAbort);
-      resolve(outcome);
-    };
-    const onAbort = () => {
-      settle({ type: "aborted" });
-      controller.abort(signal?.reason);
-    };
-    const cancelTimer = clock.schedule(timeoutMs, () => {
-      settle({ type: "timeout" });
-      controller.abort();
-    });
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const read = async (): Promise<Outcome> => {
-      const response = await fetch(url, { ...init, signal: controller.signal });
-      return { type: "answered", status: response.status, headers: response.headers, text: await response.text() };
-    };
-    read().then(settle, (error: unknown) => settle({ type: "failed", error }));
-  });
-}
-
 function requestHeaders(client: ResolvedConsulOptions, token: string | undefined): Headers {
   const headers = new Headers(client.headers);
   if (client.basicAuth !== undefined) headers.set("Authorization", basicAuthorization(client.basicAuth));
   if (token !== undefined) headers.set("X-Consul-Token", token);
   return headers;
-}
-
-/** RFC 7617, with UTF-8 as its section 2.1 has it. */
-function basicAuthorization({ username, password }: { username: string; password: string }): string {
-  const bytes = new TextEncoder().encode(`${username}:${password}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
-}
-
-function secretsOf(client: ResolvedConsulOptions, token: string | undefined): string[] {
-  const auth = client.basicAuth;
-  const secretHeaders = Object.entries(client.headers)
-    .filter(([name]) => /^(authorization|proxy-authorization|cookie|x-consul-token)$/i.test(name))
-    .map(([, value]) => value);
-  const authorization = auth === undefined ? [] : [auth.password, basicAuthorization(auth).slice("Basic ".length)];
-  return [...(token === undefined ? [] : [token]), ...authorization, ...secretHeaders];
 }
 
 function queryString(client: ResolvedConsulOptions, query: ConsulRequest["query"] = {}): string {
@@ -204,24 +137,4 @@ function queryString(client: ResolvedConsulOptions, query: ConsulRequest["query"
 /** fetch takes no bytes in shared memory. */
 function ownBytes(body: string | Uint8Array): string | Uint8Array<ArrayBuffer> {
   return typeof body === "string" ? body : new Uint8Array(body);
-}
-
-function explain(status: number, headers: Headers, text: string): string {
-  const shown = text.trim().slice(0, 1024);
-  const location = headers.get("Location");
-  if (status >= 300 && status < 400 && location !== null)
-    return `: redirects are not followed, this one to ${location}`;
-  return shown === "" ? "" : `: ${shown}`;
-}
-
-/** The innermost text of an error: runtimes wrap what the socket said in "fetch failed". */
-function reasonOf(error: unknown): string {
-  let reason = "unknown error";
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    const inner = at instanceof AggregateError ? at.errors[0] : undefined;
-    const code = "code" in at && typeof at.code === "string" ? at.code : "";
-    const text = at.message || (inner instanceof Error ? inner.message : "") || code || at.name;
-    reason = code !== "" && !text.includes(code) ? `${text} (${code})` : text;
-  }
-  return error instanceof Error ? reason : String(error);
 }

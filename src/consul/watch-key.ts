@@ -1,21 +1,8 @@
 // A key of the store as an async iterable of its values, over blocking queries. Keeps one value at most: the latest.
 
-import type { Clock } from "../core/clock.ts";
-import type { Random } from "../core/random.ts";
 import { keyPath } from "./api-path.ts";
 import { followQuery } from "./blocking-query.ts";
-import type { ConsulKv, KvEntry } from "./kv.ts";
-import type { QueryOptions } from "./query.ts";
-
-/** How to watch a key. */
-export interface WatchKeyOptions extends Pick<QueryOptions, "signal" | "datacenter" | "consistency"> {
-  /** A read failed; the watch goes on by itself, with backoff. */
-  readonly onError?: (error: unknown) => void;
-  /** Longest wait of one read in milliseconds, from 1000 to 60000. Default 55000, varied by 10 % downwards. */
-  readonly waitMs?: number;
-  readonly clock?: Clock;
-  readonly random?: Random;
-}
+import type { ConsulKv, KvEntry, WatchKeyOptions } from "./kv.ts";
 
 type Step = IteratorResult<KvEntry | undefined, undefined>;
 

@@ -74,7 +74,7 @@ class KeptRegistration implements Registration {
     const fields = { service: name, id, consul: client.address };
     this.#trouble = createTroubleLog(
       logger,
-      { failed: "Cannot reach the instance's registration in Consul, trying on", worked: "Consul is back" },
+      { failed: "Cannot register in Consul or send it heartbeats, trying on", worked: "Consul is back" },
       fields,
     );
     this.#maintenanceTrouble = createTroubleLog(

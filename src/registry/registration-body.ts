@@ -3,7 +3,7 @@
 
 import type { AgentServiceCheck, AgentServiceRegistration } from "../consul/agent.ts";
 import { formatDuration } from "../core/duration.ts";
-import type { ProbeTlsOptions } from "./register-options.ts";
+import type { ProbeTlsOptions } from "./check-options.ts";
 import type { ResolvedCheck } from "./validate-check.ts";
 import type { ResolvedRegistration } from "./validate-registration.ts";
 

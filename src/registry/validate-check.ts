@@ -1,15 +1,14 @@
 // Checks the options of a health check and fills in its defaults. Does no I/O.
 
 import { formatHostPort, parseHostPort, stripBrackets } from "../core/host-port.ts";
-import { checkInteger, refuse } from "./refuse.ts";
 import type {
   CheckOptions,
   GrpcCheckOptions,
   HttpCheckOptions,
-  ProbeOptions,
   TcpCheckOptions,
   TtlCheckOptions,
-} from "./register-options.ts";
+} from "./check-options.ts";
+import { checkInteger, refuse } from "./refuse.ts";
 
 /** A check with every default in its place. */
 export type ResolvedCheck =
@@ -62,7 +61,7 @@ function resolveTtl(what: string, check: TtlCheckOptions): Required<TtlCheckOpti
   return { type: "ttl", ttlMs, intervalMs };
 }
 
-function resolveProbe(what: string, check: ProbeOptions): { readonly intervalMs: number } {
+function resolveProbe(what: string, check: Exclude<CheckOptions, TtlCheckOptions>): { readonly intervalMs: number } {
   const { intervalMs = 5000 } = check;
   checkInteger(what, "check.intervalMs", intervalMs, 1, Number.MAX_SAFE_INTEGER);
   if (check.timeoutMs !== undefined) {

@@ -127,7 +127,8 @@ class SharedWatch {
       const old = known.get(instance.id);
       return old !== undefined && sameInstance(old, instance) ? old : instance;
     });
-    this.#log("info", "Instances have changed", {
+    const empty = "No instances: none can be called, or the token may not read them (service:read, node:read)";
+    this.#log("info", instances.length === 0 ? empty : "Instances have changed", {
       instances: instances.length,
       added: instances.filter(({ id }) => !known.has(id)).map(({ id }) => id),
       removed: [...known.keys()].filter((id) => !instances.some((instance) => instance.id === id)),

@@ -9,7 +9,7 @@ import {
 } from "node:http2";
 import type { Clock } from "../core/clock.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
-import { serveExchange } from "./node-exchange.ts";
+import { abandon, serveExchange } from "./node-exchange.ts";
 
 /** Longest wait for a connection's first SETTINGS, which RFC 9113 section 3.4 wants at once. */
 const settingsTimeoutMs = 10_000;
@@ -20,9 +20,17 @@ const uploadGraceMs = 1000;
 /** The largest stream id: "no stream is refused yet" in a GOAWAY. */
 const maxStreamId = 2 ** 31 - 1;
 
+interface Connection {
+  readonly session: ServerHttp2Session;
+  /** Answers under way. */
+  readonly open: Set<Http2ServerResponse>;
+  /** Called when `open` becomes empty. */
+  onIdle: () => void;
+}
+
 /** Creates the engine. It holds nothing but its sessions. */
 export function createHttp2Engine({ handler, scheme, calls, clock, logger }: EngineOptions): Engine {
-  const sessions = new Set<ServerHttp2Session>();
+  const connections = new Map<ServerHttp2Session, Connection>();
   let leaving = false;
 
   const server = createServer({
@@ -32,20 +40,29 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
   });
   server.on("sessionError", (error) => logger.debug("HTTP/2 connection failed", { error }));
   server.on("session", (session) => {
-    sessions.add(session);
+    const connection: Connection = { session, open: new Set(), onIdle: () => {} };
+    connections.set(session, connection);
     const cancel = clock.schedule(settingsTimeoutMs, () => session.destroy());
     session.once("remoteSettings", cancel);
     // Without a listener a GOAWAY with an error code, or a reset, on an idle connection would end the process.
     session.on("error", () => {});
     session.on("close", () => {
       cancel();
-      sessions.delete(session);
+      connections.delete(session);
     });
-    if (leaving) leaveSession(session, clock);
+    if (leaving) leave(connection, clock);
   });
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    response.on("close", calls.begin());
-    response.stream.once("finish", () => stopUpload(request, response, clock));
+    const end = calls.begin();
+    const { stream } = response;
+    const connection = stream.session === undefined ? undefined : connections.get(stream.session as ServerHttp2Session);
+    connection?.open.add(response);
+    response.on("close", () => {
+      end();
+      connection?.open.delete(response);
+      if (connection?.open.size === 0) connection.onIdle();
+    });
+    stream.once("finish", () => stopUpload(request, response, clock));
     void serveExchange(request, response, { handler, scheme, logger, lastOnConnection: () => false });
   });
 
@@ -56,10 +73,14 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
     announceLeave() {},
     leave() {
       leaving = true;
-      for (const session of sessions) leaveSession(session, clock);
+      for (const connection of connections.values()) leave(connection, clock);
     },
     destroy() {
-      for (const session of sessions) session.destroy();
+      for (const { session, open } of connections.values()) {
+        // The streams first: Bun would end them as if they were complete (1.4.5).
+        for (const response of open) abandon(response);
+        session.destroy();
+      }
     },
   };
 }
@@ -67,16 +88,25 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
 /**
  * GOAWAY(2^31-1), PING, and GOAWAY(last) when it is answered, as RFC 9113 section 6.8 has it: by then every request that the
  * client sent before it knew has arrived, so whatever is above `last` was not processed, and the client can tell. node and
- * Deno take no new streams after the first GOAWAY, Bun does until the second (measured on node 24.21, Deno 2.9.6, Bun 1.4.5).
+ * Deno take no new streams after the first GOAWAY, Bun does until the second.
+ * A connection without streams gets the second GOAWAY only: node reads no more after the first one then, not even the PING's
+ * answer (all measured on node 24.21, Deno 2.9.6, Bun 1.4.5).
  */
-function leaveSession(session: ServerHttp2Session, clock: Clock): void {
-  if (session.destroyed || session.closed) return;
+function leave(connection: Connection, clock: Clock): void {
+  const { session, open } = connection;
   let cancel = (): void => {};
   const finish = (): void => {
     cancel();
+    connection.onIdle = () => {};
+    // GOAWAY(last); the session ends by itself with its last stream.
     if (!session.destroyed && !session.closed) session.close();
   };
+  if (session.destroyed || session.closed || open.size === 0) {
+    finish();
+    return;
+  }
   cancel = clock.schedule(pingTimeoutMs, finish);
+  connection.onIdle = finish;
   try {
     session.goaway(constants.NGHTTP2_NO_ERROR, maxStreamId);
     if (!session.ping(finish)) finish();

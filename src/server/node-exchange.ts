@@ -166,9 +166,9 @@ function writable(response: EventEmitter, signal: AbortSignal): Promise<void> {
 }
 
 /** Ends an answer that cannot be completed so that the client cannot take it for a whole one. */
-function abandon(response: NodeResponse): void {
+export function abandon(response: NodeResponse): void {
   // With an error it becomes a RST_STREAM everywhere; Bun's stream.close(code) would end the stream in order (1.4.5).
-  if ("stream" in response) response.stream.destroy(new Error("the answer broke off"));
+  if ("stream" in response) response.stream?.destroy(new Error("the answer broke off"));
   else response.destroy();
 }
 

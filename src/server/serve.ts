@@ -10,6 +10,7 @@ import { registerService } from "../registry/register-service.ts";
 import type { Registration } from "../registry/registration.ts";
 import { announcedAddress } from "./announced-address.ts";
 import { type CallTracker, createCallTracker } from "./call-tracker.ts";
+import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthStatus, type HealthStatus } from "./health-status.ts";
 import { createListener, type Listener } from "./listener.ts";
 import { logHandlerErrors } from "./log-handler-errors.ts";
@@ -58,7 +59,11 @@ class RunningServer implements Server {
     const { interceptors, maxReceiveBytes, fallback, logger, clock, host, port, tls } = options;
     const rpc = createRpcRoutes({
       routes: (router) => options.routes(router, this),
-      interceptors: [...(logger === silentLogger ? [] : [logHandlerErrors(logger)]), ...interceptors],
+      interceptors: [
+        failWhenCut(this.#cut.signal),
+        ...(logger === silentLogger ? [] : [logHandlerErrors(logger)]),
+        ...interceptors,
+      ],
       maxReceiveBytes,
       shutdownSignal: this.#cut.signal,
       health: this.health,
@@ -162,7 +167,7 @@ class RunningServer implements Server {
     const cut = new Set(this.#calls.active);
     if (cut.size > 0) {
       this.#cut.abort(new ConnectError("the server is shutting down", Code.Unavailable));
-      // Handlers that obey their signal can still answer.
+      // By now every call has its status, or its handler's own last words: let them out.
       await this.#within(lastWordsMs, left);
     }
     await this.#listener.destroy();

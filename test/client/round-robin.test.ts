@@ -9,7 +9,7 @@ import { type ConsulClient, createConsulClient } from "../../src/consul/consul-c
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
 import { type EchoServer, registerInstance, startEchoServers } from "../support/echo-server.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, pause } from "../support/eventually.ts";
 
 type EchoClient = Client<typeof EchoService>;
 
@@ -49,12 +49,15 @@ for (const kind of agentKinds) {
     const each = { a: 1000, b: 1000, c: 1000 };
 
     for (const inFlight of [1, 64]) {
-      test(`lands 3,000 calls exactly 1,000 on each with ${inFlight} in flight`, { timeout: 60_000 }, async () => {
-        await using transport = createConsulTransport({ service: "echo", consul: agent.address });
-        assert.deepEqual(await countAnswers(createClient(EchoService, transport), 3000, inFlight), each);
-      });
+      // Once is enough: nothing but the first answer comes from the agent here.
+      if (kind.name === "embedded agent") {
+        test(`lands 3,000 calls exactly 1,000 on each with ${inFlight} in flight`, { timeout: 60_000 }, async () => {
+          await using transport = createConsulTransport({ service: "echo", consul: agent.address });
+          assert.deepEqual(await countAnswers(createClient(EchoService, transport), 3000, inFlight), each);
+        });
+      }
 
-      test(`does so while health answers without changes arrive, with ${inFlight} in flight`, {
+      test(`lands 3,000 calls exactly 1,000 on each while health answers without changes arrive, with ${inFlight} in flight`, {
         timeout: 60_000,
       }, async () => {
         let healthAnswers = 0;
@@ -75,6 +78,7 @@ for (const kind of agentKinds) {
           while (!stop) {
             await registerInstance(consul, { service: "echo", id: "hidden", port: 1, status: "critical" });
             await consul.agent.deregisterService("hidden");
+            await pause(10);
           }
         };
         const disturbing = disturb();

@@ -301,6 +301,12 @@ test("no secret gets into an error when Consul echoes it", async () => {
   for (const secret of [token, password, btoa(`me:${password}`)]) assert.ok(!printed(error).includes(secret));
 });
 
+test("no part of a secret gets into an error when Consul's text is cut within it", async () => {
+  await using server = await startHttp((_, response) => sendText(response, 500, `${"x".repeat(1020)}${token}`));
+  const error = await consulError(clientOf(server, { token }).status.leader());
+  assert.ok(!printed(error).includes(token.slice(0, 4)), printed(error));
+});
+
 test("no secret gets into an error when it is not JSON that carries it", async () => {
   await using server = await startHttp((_, response) => response.end(`${token} is not JSON`));
   const error = await consulError(clientOf(server, { token }).catalog.datacenters());

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KvEntry } from "../../src/consul/kv.ts";
+import type { KvEntry, WatchKeyOptions } from "../../src/consul/kv.ts";
 import type { QueryOptions, QueryResult } from "../../src/consul/query.ts";
-import { type WatchKeyOptions, watchKey } from "../../src/consul/watch-key.ts";
+import { watchKey } from "../../src/consul/watch-key.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 
 /** A store of one key. */

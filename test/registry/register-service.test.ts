@@ -424,13 +424,18 @@ describe("Registration.close()", () => {
 
   test("gives up a registration that hangs, and still deregisters", async () => {
     const { consul, clock, start } = bench();
-    consul.gate = ({ action }) => (action === "register" ? new Promise(() => {}) : undefined);
+    let answer: () => void = () => {};
+    consul.gate = ({ action }) => (action === "register" ? new Promise((resolve) => (answer = resolve)) : undefined);
     const registration = start();
     await clock.advance(0);
     const closed = registration.close();
     await clock.advance(2000);
     await closed;
     assert.equal(consul.count("deregister"), 1);
+    // The request was aborted: an answer that comes now is nobody's.
+    answer();
+    await clock.advance(0);
+    assert.equal(consul.services.size, 0);
     assert.equal(clock.pending, 0);
   });
 

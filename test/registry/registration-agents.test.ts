@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
-import type { CheckOptions, HealthReport } from "../../src/registry/register-options.ts";
+import type { CheckOptions } from "../../src/registry/check-options.ts";
+import type { HealthReport } from "../../src/registry/register-options.ts";
 import { registerService } from "../../src/registry/register-service.ts";
+import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { agentKinds } from "../support/agent-kinds.ts";
 import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
@@ -24,7 +26,7 @@ async function passingIds(address: string): Promise<string[]> {
 }
 
 for (const kind of agentKinds) {
-  describe(`registerService() with ${kind.name}`, () => {
+  describe(`registerService() with the ${kind.name}`, () => {
     test("is passing once registered, and gone once closed", { skip: kind.skip }, async () => {
       await using agent = await kind.start();
       await using proxy = await startConsulProxy(agent.address);
@@ -58,9 +60,9 @@ for (const kind of agentKinds) {
       await using registration = registerService({ ...instance, consul: proxy.address, check: quick, logger });
       await registration.registered;
       await registration.maintenance(true, "while it is away");
-      await agent.stop();
+      await agent.kill();
       await until(() => logger.count("trying on") === 1);
-      await agent.start();
+      await agent.revive();
       const backMs = performance.now();
       await until(async () => {
         const { data } = await createConsulClient(agent.address).health.service("Hello");
@@ -80,10 +82,10 @@ for (const kind of agentKinds) {
     test("registers when Consul comes, once", { skip: kind.skip }, async () => {
       await using agent = await kind.start();
       await using proxy = await startConsulProxy(agent.address);
-      await agent.stop();
+      await agent.kill();
       const registration = registerService({ ...instance, consul: agent.address, check: quick });
       await until(() => registration.state.type === "registering" && registration.state.attempts >= 2);
-      await agent.start();
+      await agent.revive();
       await registration.registered;
       assert.deepEqual(await passingIds(agent.address), [id]);
       await registration.close();
@@ -177,4 +179,17 @@ test("registerService() keeps trying where its token may not register", { skip: 
   assert.equal(logger.count("trying on"), 1);
   token = agent.managementToken;
   await registration.registered;
+});
+
+test("registerService() understands how newer agents say that they forgot", async () => {
+  await using agent = await startEmbeddedConsul({ compat: "1.22" });
+  const logger = createRecordingLogger();
+  await using registration = registerService({ ...instance, consul: agent.address, check: quick, logger });
+  await registration.registered;
+  await agent.restart();
+  await until(async () => (await passingIds(agent.address)).length === 1, 3000);
+  assert.equal(logger.count("Consul has forgotten"), 1);
+  await createConsulClient(agent.address).agent.deregisterService(id);
+  await registration.close();
+  assert.equal(logger.count("Cannot deregister"), 0);
 });

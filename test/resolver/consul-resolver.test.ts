@@ -54,6 +54,13 @@ describe("createConsulResolver()", () => {
     await clock.advance(100_000);
     assert.equal(consul.waiting, 0);
     assert.equal(clock.pending, 0);
+    const again = follower();
+    const stop = resolver.subscribe(again);
+    assert.equal(again.snapshots.length, 0, "told an old list");
+    await clock.advance(1000);
+    assert.equal(again.snapshots.length, 1);
+    assert.equal(consul.waiting, 1);
+    stop();
   });
 
   test("asks what its options say", async () => {

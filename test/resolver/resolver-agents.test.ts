@@ -7,6 +7,7 @@ import type { Endpoint } from "../../src/core/endpoint.ts";
 import { createConsulResolver } from "../../src/resolver/consul-resolver.ts";
 import type { ResolverSnapshot } from "../../src/resolver/resolver.ts";
 import { watchService } from "../../src/resolver/watch-service.ts";
+import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { agentKinds } from "../support/agent-kinds.ts";
 import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
@@ -40,7 +41,7 @@ function collect() {
 }
 
 for (const kind of agentKinds) {
-  describe(`createConsulResolver() with ${kind.name}`, () => {
+  describe(`createConsulResolver() with the ${kind.name}`, () => {
     test("holds one blocking query for every resolver and watch of a service, and lets it go", {
       skip: kind.skip,
     }, async () => {
@@ -128,10 +129,10 @@ for (const kind of agentKinds) {
       const resolver = createConsulResolver({ consul: client, service: "Hello" });
       using _ = atEnd(resolver.subscribe(listener));
       await until(() => listener.urls?.length === 1);
-      await agent.stop();
+      await agent.kill();
       await until(() => listener.snapshots.at(-1)?.stale === true);
       assert.deepEqual(listener.urls, ["http://10.0.0.1:1"]);
-      await agent.start();
+      await agent.revive();
       await resolver.refresh();
       await until(() => listener.snapshots.at(-1)?.stale === false);
       assert.deepEqual(listener.urls, []);
@@ -161,4 +162,20 @@ test("createConsulResolver() sees an empty list, not an error, with a token that
     listeners.map(({ urls }) => urls),
     [[], ["http://10.0.0.1:1"]],
   );
+});
+
+test("createConsulResolver() warns where a newer agent says that the token's rights hide instances", async () => {
+  await using agent = await startEmbeddedConsul({
+    compat: "1.22",
+    tokens: [{ secret: "strong", management: true }, { secret: "weak" }],
+  });
+  const strong = createConsulClient({ address: agent.address, token: "strong" });
+  await strong.agent.registerService({ ID: "a", Name: "Hello", Address: "10.0.0.1", Port: 1 });
+  const logger = createRecordingLogger();
+  const listener = collect();
+  const weak = createConsulClient({ address: agent.address, token: "weak" });
+  using _ = atEnd(createConsulResolver({ consul: weak, service: "Hello", logger }).subscribe(listener));
+  await until(() => listener.snapshots.length === 1);
+  assert.deepEqual(listener.urls, []);
+  assert.equal(logger.count("service:read and node:read"), 1);
 });

@@ -1,5 +1,6 @@
 // The agents that whole-system tests run over: the embedded one everywhere, and a real one where there is one.
 
+import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { realConsulSkip, startConsul } from "./consul-agent.ts";
 
 /** An agent of either kind, on one port for its whole life. */
@@ -21,6 +22,19 @@ export interface AgentKind {
 
 /** Both kinds. */
 export const agentKinds: readonly AgentKind[] = [
+  {
+    name: "embedded agent",
+    skip: false,
+    async start() {
+      const agent = await startEmbeddedConsul();
+      return {
+        address: agent.address,
+        kill: () => agent.kill(),
+        revive: () => agent.restart(),
+        [Symbol.asyncDispose]: () => agent.close(),
+      };
+    },
+  },
   {
     name: "real agent",
     skip: realConsulSkip,

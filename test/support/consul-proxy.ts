@@ -44,14 +44,14 @@ export async function startConsulProxy(target: string): Promise<ConsulProxy> {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);
       // An agent that dies in the middle of an answer.
-      answer.on("error", () => outgoing.destroy());
+      answer.on("error", () => incoming.socket.destroy());
     });
     outgoing.on("close", () => {
       if (blocks) waiting--;
       upstream.destroy();
     });
-    // What the agent refuses or drops, the proxy drops.
-    upstream.on("error", () => outgoing.destroy());
+    // What the agent refuses or drops, the proxy drops: by the socket, as Bun's response would end in an empty 200 instead.
+    upstream.on("error", () => incoming.socket.destroy());
     incoming.on("error", () => upstream.destroy());
     incoming.pipe(upstream);
   });

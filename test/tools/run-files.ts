@@ -33,6 +33,8 @@ export async function runFiles(
   options: RunOptions = {},
 ): Promise<FileResult[]> {
   const { fileTimeoutMs = 120_000, jobs = Math.max(2, availableParallelism()) } = options;
+  // A test that starts another runtime finds it.
+  process.env.PATH = [...runtimes.map(({ path }) => dirname(path)), process.env.PATH].join(delimiter);
   const queue = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })));
   const folder = mkdtempSync(join(tmpdir(), "lictor-test-"));
   const results: FileResult[] = [];
@@ -122,12 +124,11 @@ function runProcess(
   timeoutMs: number,
 ): Promise<{ output: string; ending: string }> {
   return new Promise((resolve) => {
-    const path = [dirname(runtime.path), `${projectFolder}node_modules/.bin`, process.env.PATH].join(delimiter);
     const child = spawn(runtime.path, args, {
       cwd: projectFolder,
       // A group of its own, so that what a test started dies with it.
       detached: true,
-      env: { ...process.env, PATH: path, NO_COLOR: "1" },
+      env: { ...process.env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const pid = child.pid;

@@ -1,8 +1,9 @@
-// Finds Bun, Deno and Node as the project's devDependencies give them, and says how each runs one test file. Never takes
-// the machine's own: what is tested is the version that package.json names.
+// Finds Bun, Deno and Node as the project's devDependencies give them, and says how each runs one test file. Takes
+// no other version than the one that package.json names.
 
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -26,12 +27,18 @@ export const projectFolder: string = fileURLToPath(new URL("../../", import.meta
 
 /** Finds a runtime. Throws an Error that says what to do where there is none. */
 export function findRuntime(name: RuntimeName): Runtime {
-  const path = installedPath(name) ?? ownPath(name) ?? (name === "node" ? nodeThroughBun() : undefined);
+  const pinned = pinnedVersion(name);
+  const candidates = [
+    join(projectFolder, "node_modules/.bin", name),
+    process.execPath,
+    ...(process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)),
+  ];
+  // No two of them share a version, so it also tells them apart.
+  const path = candidates.find((candidate) => versionOf(candidate) === pinned) ?? fetchNode(name);
   if (path === undefined) {
-    throw new Error(`Cannot run ${name} as node_modules has none: run npm install (or bun install) first`);
+    throw new Error(`Cannot find ${name} ${pinned}: run npm install (or bun install) first`);
   }
-  const version = /\d+\.\d+\.\d+/.exec(execFileSync(path, ["--version"], { encoding: "utf8" }))?.[0] ?? "unknown";
-  return { name, path, version };
+  return { name, path, version: pinned };
 }
 
 /**
@@ -57,30 +64,31 @@ export function testArguments(name: RuntimeName, file: string, reportPath: strin
   }
 }
 
-function installedPath(name: RuntimeName): string | undefined {
-  const path = `${projectFolder}node_modules/.bin/${name}`;
-  return existsSync(path) ? path : undefined;
+/** Exact version, as devDependencies name it. */
+function pinnedVersion(name: RuntimeName): string {
+  return JSON.parse(readFileSync(`${projectFolder}package.json`, "utf8")).devDependencies[name];
 }
 
-/** The runtime that runs this, when it is the one asked for. */
-function ownPath(name: RuntimeName): string | undefined {
-  return name in process.versions ? process.execPath : undefined;
+function versionOf(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
+  return /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0];
 }
 
 /**
  * The npm package "node" installs itself by calling npm, so `bun install` on a machine without npm leaves it empty. Bun
  * can run the package for this platform that holds the binary.
  */
-function nodeThroughBun(): string | undefined {
-  if (process.versions.bun === undefined) return undefined;
-  const { devDependencies } = JSON.parse(readFileSync(`${projectFolder}package.json`, "utf8"));
+function fetchNode(name: RuntimeName): string | undefined {
+  if (name !== "node" || process.versions.bun === undefined) return undefined;
   const prefix = process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node";
   const platform = process.platform === "win32" ? "win" : process.platform;
-  const specifier = `${prefix}-${platform}-${process.arch}@${devDependencies.node}`;
-  try {
-    const args = ["x", "--package", specifier, "node", "--print", "process.execPath"];
-    return execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
-  } catch {
-    return undefined;
-  }
+  const specifier = `${prefix}-${platform}-${process.arch}@${pinnedVersion(name)}`;
+  // A script that `bun run` started finds Bun itself under the name of node: not that one.
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("bun-node"));
+  const args = ["x", "--package", specifier, "node", "--print", "process.execPath"];
+  const env = { ...process.env, PATH: path.join(delimiter) };
+  const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+  const fetched = stdout?.trim();
+  return fetched && versionOf(fetched) === pinnedVersion(name) ? fetched : undefined;
 }

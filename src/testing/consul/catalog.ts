@@ -46,7 +46,8 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
   let checksIndex = raft.current;
   let extinctionIndex = 0;
 
-  const named = (key: string) => [...services.values()].filter((service) => service.name.toLowerCase() === key).sort(byId);
+  const named = (key: string) =>
+    [...services.values()].filter((service) => service.name.toLowerCase() === key).sort(byId);
   const checkList = () => [...checks.values()].sort(byId);
 
   /** One write: collects the topics it touches and publishes them once it is complete. */

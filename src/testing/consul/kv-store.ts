@@ -21,7 +21,7 @@ export interface KvStore {
   list(prefix: string): CatalogRead<readonly Indexed<KvRecord>[]>;
   /** Writes; with `cas`, only if the key's modifyIndex is that (0: only if it is absent). Returns whether it has. */
   put(record: KvRecord, cas: number | undefined): boolean;
-  /** Deletes a key; with `cas`, only if its modifyIndex is that and not 0. False where that did not hold; an absent key is true. */
+  /** Deletes a key; with `cas`, only if its modifyIndex is that. False where it is not; an absent key counts as deleted. */
   delete(key: string, cas: number | undefined): boolean;
   /** Deletes every key with a prefix. */
   deleteAll(prefix: string): void;
@@ -38,7 +38,11 @@ export function createKvStore(raft: RaftIndex, topics: Topics): KvStore {
   const changed = (keys: readonly string[], index: number) => {
     tableIndex = index;
     const prefixes = keys.flatMap((key) => Array.from({ length: key.length + 1 }, (_, length) => key.slice(0, length)));
-    topics.publish(["kv", ...keys.map((key) => `kv:${key}`), ...new Set(prefixes.map((prefix) => `kv-prefix:${prefix}`))]);
+    topics.publish([
+      "kv",
+      ...keys.map((key) => `kv:${key}`),
+      ...new Set(prefixes.map((prefix) => `kv-prefix:${prefix}`)),
+    ]);
   };
 
   const remove = (keys: readonly string[]) => {
@@ -70,16 +74,17 @@ export function createKvStore(raft: RaftIndex, topics: Topics): KvStore {
       const index = raft.next();
       const previous = records.get(record.key);
       if (cas !== undefined && cas !== (previous?.modifyIndex ?? 0)) return false;
-      if (previous !== undefined && previous.flags === record.flags && isEqual(previous.value, record.value)) return true;
+      if (previous !== undefined && previous.flags === record.flags && isEqual(previous.value, record.value))
+        return true;
       records.set(record.key, { ...record, createIndex: previous?.createIndex ?? index, modifyIndex: index });
       changed([record.key], index);
       return true;
     },
     delete(key, cas) {
       const previous = records.get(key);
-      if (cas !== undefined && (previous === undefined ? cas !== 0 : cas !== previous.modifyIndex)) {
+      if (previous !== undefined && cas !== undefined && cas !== previous.modifyIndex) {
         raft.next();
-        return previous === undefined;
+        return false;
       }
       remove(previous === undefined ? [] : [key]);
       return true;

@@ -55,7 +55,9 @@ function requestOnce(url: URL, method: string, settings: CheckSettings, signal: 
   for (const [name, values] of Object.entries(settings.Header ?? {})) headers.set(name.toLowerCase(), values ?? []);
   const options = {
     method,
-    headers: Object.fromEntries([...headers].map(([name, value]) => [name, typeof value === "string" ? value : [...value]])),
+    headers: Object.fromEntries(
+      [...headers].map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
+    ),
     signal,
     agent: false as const,
     ...(settings.TLSSkipVerify ? { rejectUnauthorized: false } : {}),
@@ -112,7 +114,8 @@ async function probeGrpc(settings: CheckSettings, signal: AbortSignal): Promise<
     if (status === HealthCheckResponse_ServingStatus.SERVING) {
       return { status: "passing", output: `gRPC check ${settings.GRPC}: success` };
     }
-    const name = HealthCheckResponse_ServingStatus[status] ?? status;
+    const [name = status] =
+      Object.entries(HealthCheckResponse_ServingStatus).find(([, value]) => value === status) ?? [];
     return { status: "critical", output: `gRPC check ${settings.GRPC}: gRPC service status: ${name}` };
   } finally {
     sessionManager.abort();
