@@ -129,7 +129,7 @@ interface Sightings {
   bare(ids: readonly string[], atMs: number): void;
   /** Ids that the picker in force picks from. */
   picker(ids: readonly string[]): void;
-  /** Resolves with the milliseconds from the one to the other, once both show `id` as listed, or not. */
+  /** Resolves with the milliseconds from the one to the other, once both show `id` as listed, or not. Rejects after 10 s. */
   both(id: string, isListed: boolean): Promise<number>;
 }
 
@@ -140,10 +140,16 @@ function createSightings(): Sightings {
     picker: (ids) => look("picker", ids, performance.now()),
     both(id, isListed) {
       const at: Partial<Record<"bare" | "picker", number>> = {};
-      return new Promise((resolve) => {
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          const missing = at.bare === undefined ? "the bare query" : "the client";
+          reject(new Error(`${missing} has not seen within 10 s that "${id}" is ${isListed ? "listed" : "gone"}`));
+        }, 10_000);
         look = (side, ids, atMs) => {
           if (ids.includes(id) === isListed) at[side] ??= atMs;
-          if (at.bare !== undefined && at.picker !== undefined) resolve(at.picker - at.bare);
+          if (at.bare === undefined || at.picker === undefined) return;
+          clearTimeout(timer);
+          resolve(at.picker - at.bare);
         };
       });
     },

@@ -95,7 +95,7 @@ async function runDemo({ flags, argument }: Invocation<typeof demoFlags>, env: E
     const title = `lictor demo: Consul is ${consul.kind === "real" ? "the agent" : "embedded"} at ${consul.client.address}`;
     view = showDemo({ terminal, tally, title, clock });
     say = view.note;
-    servers = await startServers(consul, flags, (line) => say(`servers: ${line}`));
+    servers = await startServers(consul, flags, stop, (line) => say(`servers: ${line}`));
     await callServers({
       consul,
       servers,
@@ -124,10 +124,11 @@ async function runDemo({ flags, argument }: Invocation<typeof demoFlags>, env: E
   }
 }
 
-/** Starts the servers on the usual ports, or on any where those are taken. */
+/** Starts the servers on the usual ports, or on any where those are taken. Does not wait for them once told to stop. */
 async function startServers(
   consul: DemoConsul,
   flags: { readonly "fault-interval": number; readonly "fault-order": string },
+  stop: AbortSignal,
   onLog: (line: string) => void,
 ): Promise<DemoServers> {
   const start = (port: number): DemoServers => {
@@ -144,14 +145,18 @@ async function startServers(
     const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
     return startDemoServers({ args: [...args, ...consul.childFlags], env: consul.childEnv, onLog });
   };
+  const stopped = new Promise<void>((resolve) => {
+    if (stop.aborted) resolve();
+    stop.addEventListener("abort", () => resolve(), { once: true });
+  });
   const servers = start(await findFreePorts(host, usualPort, serverCount));
   try {
-    await servers.ready;
+    await Promise.race([servers.ready, stopped]);
     return servers;
   } catch {
     // Somebody took a port in between, most likely. If it was something else, the second try fails alike and says why.
     const others = start(0);
-    await others.ready;
+    await Promise.race([others.ready, stopped]);
     return others;
   }
 }

@@ -40,9 +40,11 @@ export async function findDemoConsul(
     }
     return embedded(env);
   }
-  const childFlags = Object.entries(flags).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}=${value}`],
-  );
+  const { consul, "token-file": tokenFile } = flags;
+  const childFlags = [
+    ...(consul === undefined ? [] : [`--consul=${consul}`]),
+    ...(tokenFile === undefined ? [] : [`--token-file=${tokenFile}`]),
+  ];
   return {
     kind: "real",
     client,

@@ -27,8 +27,9 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
     case "agent":
       return (await import("./agent-command.ts")).agentCommand(args);
     case demoServersCommand:
-      // Hidden: the demo starts it. Whoever holds our stdin ends us by closing it, or by dying.
-      return (await import("./server-command.ts")).serverCommand(args, env, { stop: standardInputEnd() });
+      return runUntilStandardInputEnds(async (stop) =>
+        (await import("./server-command.ts")).serverCommand(args, env, { stop }),
+      );
     case "--help":
     case "-h":
     case "help":
@@ -45,13 +46,18 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
   }
 }
 
-/** Aborts when stdin ends. */
-function standardInputEnd(): AbortSignal {
+/** The demo's servers: whoever holds our stdin ends us by closing it, or by dying. */
+async function runUntilStandardInputEnds(command: (stop: AbortSignal) => Promise<number>): Promise<number> {
   const ended = new AbortController();
   const end = () => ended.abort();
   process.stdin.once("end", end).once("close", end).once("error", end);
   process.stdin.resume();
-  return ended.signal;
+  try {
+    return await command(ended.signal);
+  } finally {
+    // An open stdin would keep the process.
+    process.stdin.destroy();
+  }
 }
 
 process.exitCode = await run(process.argv.slice(2), process.env);
