@@ -2,14 +2,22 @@
 
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 
-/** A body of UTF-8 text, sent as one chunk. */
-export async function* textBody(text: string): AsyncGenerator<Uint8Array> {
-  yield new TextEncoder().encode(text);
+/** An answer in text, UTF-8. */
+export function textResponse(
+  status: number,
+  text: string,
+  contentType = "text/plain; charset=utf-8",
+): UniversalServerResponse {
+  const bytes = new TextEncoder().encode(text);
+  return {
+    status,
+    header: new Headers({ "content-type": contentType, "content-length": String(bytes.length) }),
+    body: oneChunk(bytes),
+  };
 }
 
-/** An answer in plain text. */
-export function textResponse(status: number, text: string): UniversalServerResponse {
-  return { status, header: new Headers({ "content-type": "text/plain; charset=utf-8" }), body: textBody(text) };
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** Hands a request to a fetch handler. Rejects with what the handler throws, and with TypeError for methods fetch forbids. */

@@ -1,5 +1,6 @@
 // The TLS side of a port: certificates, ALPN, client certificates. Speaks no HTTP.
 
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Server } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 
@@ -18,13 +19,14 @@ export interface ServerTlsOptions {
   readonly requireClientCert?: boolean;
 }
 
-/** Creates a TLS server that calls back with every socket whose handshake is done. Throws the runtime's error for a bad certificate or key. */
+/** Creates a TLS server that calls back with every socket whose handshake is done. Throws TypeError for a bad certificate or key. */
 export function createTlsFront(
   tls: ServerTlsOptions,
   handshakeTimeoutMs: number,
   onSocket: (socket: TLSSocket) => void,
 ): Server {
   const { cert, key, ca, requireClientCert = false } = tls;
+  checkPair(cert, key);
   const server = createServer({
     cert: toNode(cert),
     key: toNode(key),
@@ -37,6 +39,23 @@ export function createTlsFront(
     noDelay: true,
   });
   return server.on("secureConnection", onSocket);
+}
+
+// Deno does not look at them before the first handshake (2.9.6). Never shows the key, not even a bad one.
+function checkPair(cert: Pem, key: Pem): void {
+  const certificate = parse("tls.cert", "a certificate", () => new X509Certificate(toNode(cert)));
+  const privateKey = parse("tls.key", "an unencrypted private key", () => createPrivateKey(toNode(key)));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new TypeError(`Cannot serve as "tls.key" must be the key of "tls.cert": received another`);
+  }
+}
+
+function parse<T>(option: string, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TypeError(`Cannot serve as "${option}" must be ${what} in PEM: received something else`, { cause });
+  }
 }
 
 function toNode(pem: Pem): string | Buffer {

@@ -103,12 +103,19 @@ describe("serve() with tls.requireClientCert", () => {
 });
 
 describe("serve()", () => {
-  test("throws for a key that is none, before any port is open", () => {
-    assert.throws(() => serve({ routes: createEchoService(), tls: { cert: serverPair.cert, key: "no key" } }));
-  });
-
-  test("throws for a key of another certificate", () => {
-    assert.throws(() => serve({ routes: createEchoService(), tls: { cert: serverPair.cert, key: clientPair.key } }));
+  test("throws TypeError for a bad certificate or key before any port is open, and does not show the key", () => {
+    const { cert, key } = serverPair;
+    for (const [tls, option] of [
+      [{ cert: "no certificate", key }, "tls.cert"],
+      [{ cert, key: "SECRET no key" }, "tls.key"],
+      [{ cert, key: clientPair.key }, "tls.key"],
+    ] as const) {
+      assert.throws(
+        () => serve({ routes: createEchoService(), tls }),
+        (error: unknown) =>
+          error instanceof TypeError && error.message.includes(option) && !error.message.includes("SECRET"),
+      );
+    }
   });
 
   test("drains TLS connections as it does others, and ends those in their handshake", async () => {
