@@ -12,4 +12,6 @@ for (let call = 0; call < 4; call++) {
   const { celsius, instance } = await thermometer.read({ room: "kitchen" }, { timeoutMs: 1000 });
   console.log(`kitchen: ${celsius} °C, says ${instance}`);
 }
-for await (const { celsius } of thermometer.watch({ room: "cellar", readings: 3 })) console.log(`cellar: ${celsius} °C`);
+for await (const { celsius } of thermometer.watch({ room: "cellar", readings: 3 })) {
+  console.log(`cellar: ${celsius} °C`);
+}

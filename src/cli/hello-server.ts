@@ -97,8 +97,8 @@ export function parseAdvertise(text: string): { readonly host: string; readonly 
   const bare = stripBrackets(text);
   if (isIP(bare) !== 0 || /^[^:[\]\s/]+$/.test(text)) return { host: bare };
   try {
-    const address = parseHostPort(text);
-    if (address.port > 0) return address;
+    const { host, port } = parseHostPort(text);
+    if (port > 0 && (isIP(host) !== 0 || !text.startsWith("["))) return { host, port };
   } catch {
     // The message below says what both forms look like.
   }

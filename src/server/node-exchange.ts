@@ -59,7 +59,7 @@ export async function serveExchange(
     await write(answer, response, {
       head: request.method === "HEAD",
       signal: client.signal,
-      close: options.lastOnConnection(),
+      lastOnConnection: options.lastOnConnection,
       onEnd: () => {
         answered = true;
       },
@@ -103,7 +103,7 @@ interface WriteOptions {
   /** The request was HEAD: no body. */
   readonly head: boolean;
   readonly signal: AbortSignal;
-  readonly close: boolean;
+  readonly lastOnConnection: () => boolean;
   /** The last of the answer is handed over; what happens to the connection now is no abort. */
   readonly onEnd: () => void;
 }
@@ -115,7 +115,7 @@ async function write(answer: UniversalServerResponse, response: NodeResponse, op
     // Read before the head is written: until the first message a handler may still set headers.
     let chunk = await iterator?.next();
     if (options.signal.aborted) return;
-    setHead(answer, response, options.close);
+    setHead(answer, response, options.lastOnConnection);
     // Without body and trailers the head ends the stream itself, as gRPC's trailers-only form wants it; with trailers it must
     // not, or node drops them.
     if (answer.trailer !== undefined) writer.writeHead(answer.status);
@@ -134,14 +134,14 @@ async function write(answer: UniversalServerResponse, response: NodeResponse, op
   }
 }
 
-function setHead(answer: UniversalServerResponse, response: NodeResponse, close: boolean): void {
-  const isHttp1 = !("stream" in response);
+function setHead(answer: UniversalServerResponse, response: NodeResponse, lastOnConnection: () => boolean): void {
   response.statusCode = answer.status;
   const headers = answer.header === undefined ? {} : toNodeHeaders(answer.header);
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !connectionHeaders.has(name)) response.setHeader(name, value);
   }
-  if (isHttp1 && (close || answer.header?.get("connection") === "close")) response.setHeader("connection", "close");
+  if ("stream" in response) return;
+  if (lastOnConnection() || answer.header?.get("connection") === "close") response.setHeader("connection", "close");
 }
 
 function toNodeHeaders(headers: Headers): OutgoingHttpHeaders {

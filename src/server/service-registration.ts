@@ -47,8 +47,8 @@ export function planRegistration(
 
 /**
  * Takes the instance out of Consul while the server still serves: deregisters and waits until Consul no longer lists it (or
- * has said nothing for too long). Resolves to false where Consul never listed it as working: then nobody has to be waited
- * for. Never rejects.
+ * has said nothing for too long). Resolves to false where Consul cannot have listed it as working: then nobody has to be
+ * waited for. `wasListed` says whether it was registered at some time. Never rejects.
  */
 export async function leaveConsul(
   registration: Registration,
@@ -56,8 +56,11 @@ export async function leaveConsul(
   clock: Clock,
 ): Promise<boolean> {
   const sinceMs = clock.now();
+  const { state } = registration;
+  // A first heartbeat that is still unanswered may have made it passing, for others to see.
+  const listed = wasListed() || state.type !== "registering" || state.lastError === undefined;
   await registration.close();
-  if (!wasListed()) return false;
+  if (!listed) return false;
   const limit = new AbortController();
   // Half a second at least: Consul may have been slow until now, and quick from here.
   const cancel = clock.schedule(Math.max(goneWithinMs - (clock.now() - sinceMs), 500), () => limit.abort());

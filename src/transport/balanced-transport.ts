@@ -1,7 +1,15 @@
 // Connect's Transport over many endpoints: every call is picked anew, sent on that endpoint's connection, and sent elsewhere
 // where the first did not process it. Knows no network: endpoints come from a Resolver, connections from a Connector.
 
-import { Code, ConnectError, createContextValues, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
@@ -171,38 +179,48 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     throw connectError;
   }
 
+  /** What both kinds of calls tell Connect. */
+  function prepare(
+    method: DescMethod,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    contextValues: ContextValues | undefined,
+  ) {
+    const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
+    return {
+      deadline,
+      run: {
+        interceptors: [...resolved.interceptors],
+        ...(signal === undefined ? {} : { signal }),
+        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
+      },
+      request: {
+        service: method.parent,
+        requestMethod: "POST",
+        url: createMethodUrl(placeholderUrl, method),
+        header: new Headers(header),
+        contextValues: contextValues ?? createContextValues(),
+      },
+    };
+  }
+
   const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
 
   return {
     unary(method, signal, timeoutMs, header, message, contextValues) {
-      const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
+      const { deadline, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
       return runUnaryCall({
-        interceptors: [...resolved.interceptors],
-        ...(signal === undefined ? {} : { signal }),
-        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
-        req: {
-          stream: false,
-          service: method.parent,
-          method,
-          requestMethod: "POST",
-          url: createMethodUrl(placeholderUrl, method),
-          header: new Headers(header),
-          contextValues: contextValues ?? createContextValues(),
-          message,
-        },
-        next: (request) =>
+        ...run,
+        req: { ...request, stream: false, method, message },
+        next: (req) =>
           call(
-            request.signal,
+            req.signal,
             deadline !== undefined,
             async (transport, done) => {
-              const response = await transport.unary(
-                request.method,
-                request.signal,
-                deadline?.remainingMs(),
-                request.header,
-                request.message,
-                request.contextValues,
-              );
+              const remainingMs = deadline?.remainingMs();
+              const { method, signal, header, message, contextValues } = req;
+              const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
               done();
               return response;
             },
@@ -211,36 +229,27 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
       }).catch(explain);
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
-      const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
+      const { deadline, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
       return runStreamingCall({
-        interceptors: [...resolved.interceptors],
-        ...(signal === undefined ? {} : { signal }),
-        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
-        req: {
-          stream: true,
-          service: method.parent,
-          method,
-          requestMethod: "POST",
-          url: createMethodUrl(placeholderUrl, method),
-          header: new Headers(header),
-          contextValues: contextValues ?? createContextValues(),
-          message: input,
-        },
-        next: (request) => {
-          const messages = unlessRead(request.message);
+        ...run,
+        req: { ...request, stream: true, method, message: input },
+        next: (req) => {
+          const messages = unlessRead(req.message);
           return call(
-            request.signal,
+            req.signal,
             deadline !== undefined,
             async (transport, done) => {
+              const remainingMs = deadline?.remainingMs();
+              const { method, signal, header, contextValues } = req;
               const response = await transport.stream(
-                request.method,
-                request.signal,
-                deadline?.remainingMs(),
-                request.header,
+                method,
+                signal,
+                remainingMs,
+                header,
                 messages.iterable,
-                request.contextValues,
+                contextValues,
               );
-              return { ...response, message: onceStreamEnds(response.message, request.signal, done) };
+              return { ...response, message: onceStreamEnds(response.message, signal, done) };
             },
             // What has been read of the caller's messages cannot be read again.
             () => !messages.wasRead(),

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createHelloClient } from "../../src/hello/create-hello-client.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
+import { eventually } from "../support/eventually.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
 
 const skip = "bun" in process.versions ? false : "Bun builds the binary: tested on Bun only";
@@ -37,6 +38,10 @@ test("the server binary serves, registers and leaves Consul from an empty direct
 
     await using server = spawnCommand(binary, ["--port=0", `--consul=${consul.address}`], { cwd: empty });
     const [address] = await server.ready(1);
+    await eventually("the server passes", async () => {
+      const { data } = await createConsulClient(consul.address).health.service("HelloService", { passing: true });
+      return data.length > 0;
+    });
     await using client = createHelloClient({ consul: consul.address });
     const { message, result } = await client.sayHello({ name: "binary", num1: 2_147_483_647, num2: 1 });
     assert.equal(message, `Hello! binary!This is Server: ${address}`);

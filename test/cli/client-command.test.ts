@@ -67,7 +67,7 @@ describe("client.ts", () => {
     // Accepts and never says a word.
     const reached = Promise.withResolvers<void>();
     const mute = createServer((socket) => {
-      socket.on("error", () => {});
+      socket.on("error", () => {}).resume();
       reached.resolve();
     });
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));

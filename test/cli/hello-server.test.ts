@@ -6,6 +6,7 @@ import { type HelloServerOptions, parseAdvertise, startHelloServer } from "../..
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
+import { eventually } from "../support/eventually.ts";
 
 const timeout = 30_000;
 
@@ -47,7 +48,7 @@ for (const [order, serving] of [
     const { agent, consul, server, open, ready } = await witness(order);
     try {
       assert.deepEqual(ready, [`127.0.0.1:${server.port}`]);
-      while (Object.keys(await consul.agent.services()).length === 0) await new Promise((go) => setTimeout(go, 10));
+      await eventually("registered", async () => Object.keys(await consul.agent.services()).length > 0);
       await server.close();
       assert.deepEqual(open, [serving]);
       assert.deepEqual(await consul.agent.services(), {});

@@ -8,6 +8,7 @@ import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createHelloClient } from "../../src/hello/create-hello-client.ts";
 import { type EmbeddedConsul, startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { makeCertificates } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import { spawnScript } from "../support/spawn-command.ts";
 
 const timeout = 60_000;
@@ -27,10 +28,17 @@ describe("server.ts", () => {
   const start = (...args: string[]) => spawnScript("server.ts", ["--consul", consul.address, "--port=0", ...args]);
   const services = async () => Object.values(await createConsulClient(consul.address).agent.services());
 
+  const passing = (service: string) =>
+    eventually(`${service} passes`, async () => {
+      const { data } = await createConsulClient(consul.address).health.service(service, { passing: true });
+      return data.length > 0;
+    });
+
   test("server.ts serves, registers, logs each call, and leaves Consul when told to stop", { timeout }, async () => {
     await using server = start("--service=S1", "--tag=a", "--tag=b", "--meta=v=1", "--meta=w=2");
     const [address = ""] = await server.ready(1);
     assert.match(address, /^127\.0\.0\.1:[0-9]+$/);
+    await passing("S1");
     await using client = createHelloClient({ consul: consul.address, service: "S1" });
     const { message, result } = await client.sayHello({ name: "me\n", num1: 1, num2: 2 });
     assert.equal(message, `Hello! me\n!This is Server: ${address}`);
@@ -73,7 +81,7 @@ describe("server.ts", () => {
     assert.notEqual(address, "127.0.0.1:4444");
     await connects(address);
     const registered = async () => (await services()).find(({ Service }) => Service === "S4");
-    while ((await registered()) === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually("registered", async () => (await registered()) !== undefined);
     assert.equal((await registered())?.Address, "localhost");
     assert.equal((await registered())?.Port, 4444);
     server.signal("SIGTERM");
@@ -107,7 +115,7 @@ describe("server.ts", () => {
   });
 
   test("server.ts uses the token of --token-file and never prints it", { timeout }, async () => {
-    await using guarded = await startEmbeddedConsul({ tokens: { "s3cret-token": "management" } });
+    await using guarded = await startEmbeddedConsul({ tokens: [{ secret: "s3cret-token", management: true }] });
     const file = join(folder, "token");
     writeFileSync(file, "s3cret-token\n");
     await using server = spawnScript("server.ts", [
@@ -118,7 +126,7 @@ describe("server.ts", () => {
     ]);
     await server.ready(1);
     const agent = createConsulClient({ address: guarded.address, token: "s3cret-token" }).agent;
-    while (Object.keys(await agent.services()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually("registered", async () => Object.keys(await agent.services()).length > 0);
     server.signal("SIGTERM");
     assert.equal(await server.exitCode, 0);
     assert.deepEqual(await agent.services(), {});
@@ -132,6 +140,7 @@ describe("server.ts", () => {
     writeFileSync(key, pair.key);
     await using server = start("--service=S6", `--tls-cert=${cert}`, `--tls-key=${key}`);
     const [address] = await server.ready(1);
+    await passing("S6");
     await using client = createHelloClient({ consul: consul.address, service: "S6", tls: { ca } });
     const { message } = await client.sayHello({ name: "me", num1: 1, num2: 2 });
     assert.ok(message.endsWith(`This is Server: ${address}`));

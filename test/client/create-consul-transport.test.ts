@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { createConsulTransport } from "../../src/client/create-consul-transport.ts";
 import { type ConsulClient, createConsulClient } from "../../src/consul/consul-client.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
@@ -12,16 +12,7 @@ import { makeCertificates } from "../support/certificates.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
 import { registerInstance, startEchoServer } from "../support/echo-server.ts";
 import { eventually } from "../support/eventually.ts";
-
-async function rejection(promise: Promise<unknown>): Promise<ConnectError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ConnectError, String(error));
-    return error;
-  }
-  assert.fail("the call succeeded");
-}
+import { rejection } from "../support/rejection.ts";
 
 async function* textsOf(...texts: string[]): AsyncGenerator<{ text: string }> {
   for (const text of texts) yield { text };

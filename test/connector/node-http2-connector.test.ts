@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { createNodeHttp2Connector, type NodeHttp2ConnectorOptions } from "../../src/connector/node-http2-connector.ts";
 import { callFate } from "../../src/transport/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import { rejection } from "../support/rejection.ts";
 
 interface Opened {
   readonly connection: Connection;
@@ -40,16 +41,6 @@ async function openReady(url: string, options?: NodeHttp2ConnectorOptions) {
   opened.connection.connect();
   await opened.until("ready");
   return { ...opened, client: createClient(EchoService, opened.connection.transport) };
-}
-
-async function rejection(promise: Promise<unknown>): Promise<ConnectError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ConnectError, String(error));
-    return error;
-  }
-  assert.fail("the call succeeded");
 }
 
 describe("createNodeHttp2Connector()", () => {

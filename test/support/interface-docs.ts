@@ -19,7 +19,7 @@ const root = new URL("../../", import.meta.url);
 /** Members of an interface, its own first, then those of what it extends. `file` is a path from the project's folder. */
 export function readInterface(file: string, name: string): readonly MemberDoc[] {
   const source = readFileSync(new URL(file, root), "utf8");
-  const head = new RegExp(`export interface ${name}(?:\\s+extends\\s+([^{]+?))?\\s*\\{`).exec(source);
+  const head = new RegExp(`(?:export )?interface ${name}(?:\\s+extends\\s+([^{]+?))?\\s*\\{`).exec(source);
   if (head === null) return readInterface(...declaredElsewhere(source, file, name));
 
   const members = new Map<string, MemberDoc>();
@@ -41,7 +41,9 @@ export function readInterface(file: string, name: string): readonly MemberDoc[] 
 function declaredElsewhere(source: string, file: string, name: string): [file: string, name: string] {
   const [, target] = new RegExp(`export type ${name} = (\\w+);`).exec(source) ?? [];
   if (target !== undefined) return [file, target];
-  for (const [, names = "", path = ""] of source.matchAll(/(?:import|export) (?:type )?\{([^}]+)\} from "(\.[^"]+)";/g)) {
+  for (const [, names = "", path = ""] of source.matchAll(
+    /(?:import|export) (?:type )?\{([^}]+)\} from "(\.[^"]+)";/g,
+  )) {
     if (new RegExp(`\\b${name}\\b`).test(names)) return [posix.join(posix.dirname(file), path), name];
   }
   throw new Error(`Cannot find interface ${name} in ${file}`);

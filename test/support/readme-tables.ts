@@ -19,8 +19,8 @@ export async function renderReadme(readme: string, helpOf: HelpOf): Promise<stri
   let at = 0;
   for (const match of readme.matchAll(parts)) {
     const [whole, kind = "", source = ""] = match;
-    rendered.push(readme.slice(at, match.index), `<!-- ${kind}: ${source} -->\n`);
-    rendered.push(await renderPart(kind, source, helpOf), "<!-- end -->");
+    rendered.push(readme.slice(at, match.index), `<!-- ${kind}: ${source} -->\n\n`);
+    rendered.push(await renderPart(kind, source, helpOf), "\n<!-- end -->");
     at = match.index + whole.length;
   }
   return rendered.join("") + readme.slice(at);
@@ -48,7 +48,8 @@ function codeBlock(source: string): string {
 
 function optionTable(members: readonly MemberDoc[]): string {
   const rows = members
-    .filter(({ name }) => !leftOut.has(name))
+    // A single literal only tells the members of a union apart.
+    .filter(({ name, type }) => !leftOut.has(name) && !/^"[^"]*"$/.test(type))
     .map(({ name, optional, type, doc }) => [
       `\`${name}${optional ? "?" : ""}\``,
       `\`${type}\``,
@@ -73,7 +74,8 @@ function flagTable(help: string): string {
     rows.map(([flag = "", text = ""]) => {
       const [, meaning = text, facts = ""] = /^(.*?) \(((?:repeatable|default|environment)[^()]*)\)$/.exec(text) ?? [];
       const named = (word: string) =>
-        facts.split("; ").flatMap((fact) => (fact.startsWith(`${word} `) ? [fact.slice(word.length + 1)] : []))[0] ?? "";
+        facts.split("; ").flatMap((fact) => (fact.startsWith(`${word} `) ? [fact.slice(word.length + 1)] : []))[0] ??
+        "";
       const isRepeatable = facts.split("; ").includes("repeatable");
       const variable = named("environment");
       return [

@@ -113,7 +113,8 @@ export function spawnCommand(program: string, args: readonly string[], options: 
     },
     exitCode,
     signal(signal) {
-      child.kill(signal);
+      // Not child.kill(): on Deno 2.9.6 a process that caught the signal and ended with 0 would then count as killed by it.
+      if (!ended && child.pid !== undefined) process.kill(child.pid, signal);
     },
     async [Symbol.asyncDispose]() {
       if (!ended) child.kill("SIGKILL");

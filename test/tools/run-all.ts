@@ -1,4 +1,4 @@
-// `npm test`: every test file outside test/interop, on Bun, Deno and Node. Exit code 1 on any failure, and where a runtime
+// `npm test`: every test file outside test/interop and test/outage, on Bun, Deno and Node. Exit code 1 on any failure, and where a runtime
 // ran no test at all. Runs on Bun, and on Node 24.
 
 import { globSync } from "node:fs";
@@ -7,6 +7,9 @@ import { parseArgs } from "node:util";
 import { findConsul } from "../support/consul-agent.ts";
 import { printSummary, runFiles, tally } from "./run-files.ts";
 import { findRuntime, projectFolder, type RuntimeName, runtimeNames } from "./runtimes.ts";
+
+/** Suites with a command of their own: they need Go, or minutes. */
+const outsideSuites = ["test/interop/", "test/outage/"];
 
 const help = `npm test -- [--runtime bun|deno|node]... [--jobs N] [--timeout SECONDS] [PART-OF-A-PATH]...
 
@@ -24,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const files = globSync("test/**/*.test.ts", { cwd: projectFolder })
     .map((file) => file.replaceAll("\\", "/"))
-    .filter((file) => !file.startsWith("test/interop/"))
+    .filter((file) => !outsideSuites.some((folder) => file.startsWith(folder)))
     .filter((file) => options.parts.length === 0 || options.parts.some((part) => file.includes(part)))
     .sort();
   const runtimes = options.runtimes.map(findRuntime);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import type { NewPicker, PickResult } from "../../src/balancer/picker.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { type BalancedTransportOptions, createBalancedTransport } from "../../src/transport/balanced-transport.ts";
@@ -8,6 +8,7 @@ import { callFate } from "../../src/transport/call-fate.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { createFakeConnector } from "../support/fake-connector.ts";
+import { rejection } from "../support/rejection.ts";
 
 const [a, b, c] = [endpoint("a"), endpoint("b"), endpoint("c")];
 
@@ -29,16 +30,6 @@ function setUp(options: Partial<BalancedTransportOptions> & { initial?: readonly
 
 /** Lets promises settle. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-async function rejection(promise: Promise<unknown>): Promise<ConnectError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ConnectError, String(error));
-    return error;
-  }
-  assert.fail("the call succeeded");
-}
 
 describe("createBalancedTransport()", () => {
   test("opens nothing before the first call", async () => {

@@ -16,16 +16,7 @@ import { discoveryInterceptor } from "../../src/transport/discovery-interceptor.
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { startH1Peer, startH2Peer } from "../support/h2-peer.ts";
-
-async function rejection(promise: Promise<unknown>): Promise<ConnectError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ConnectError, String(error));
-    return error;
-  }
-  assert.fail("the call succeeded");
-}
+import { rejection } from "../support/rejection.ts";
 
 async function servers(transport: Transport, calls: number): Promise<string> {
   const client = createClient(EchoService, transport);

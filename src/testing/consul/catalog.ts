@@ -74,15 +74,15 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
   };
 
   const putCheck = (check: CheckRecord, index: number, touch: (topic: string) => void) => {
-    const previous = checks.get(check.id);
+    const previous = checks.get(keyOf(check));
     if (previous !== undefined && isSame(previous, check)) return;
-    checks.set(check.id, { ...check, createIndex: previous?.createIndex ?? index, modifyIndex: index });
+    checks.set(keyOf(check), { ...check, createIndex: previous?.createIndex ?? index, modifyIndex: index });
     if (previous !== undefined) touchCheck(previous, index, touch);
     touchCheck(check, index, touch);
   };
 
   const removeCheck = (check: CheckRecord, index: number, touch: (topic: string) => void) => {
-    checks.delete(check.id);
+    checks.delete(keyOf(check));
     touchCheck(check, index, touch);
   };
 
@@ -98,9 +98,9 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
   };
 
   const putService = (service: ServiceRecord, index: number, touch: (topic: string) => void) => {
-    const previous = services.get(service.id);
+    const previous = services.get(keyOf(service));
     if (previous !== undefined && isSame(previous, service)) return;
-    services.set(service.id, { ...service, createIndex: previous?.createIndex ?? index, modifyIndex: index });
+    services.set(keyOf(service), { ...service, createIndex: previous?.createIndex ?? index, modifyIndex: index });
     servicesIndex = index;
     touch("services");
     touch(`instances:${service.name.toLowerCase()}`);
@@ -121,20 +121,20 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
       });
     },
     deregisterService(serviceId) {
-      const service = services.get(serviceId);
+      const service = services.get(serviceId.toLowerCase());
       if (service === undefined) return;
       write((index, touch) => {
         for (const check of checks.values()) {
-          if (check.serviceId === serviceId) removeCheck(check, index, touch);
+          if (isOf(check, service)) removeCheck(check, index, touch);
         }
-        services.delete(serviceId);
+        services.delete(serviceId.toLowerCase());
         servicesIndex = index;
         touch("services");
         removeName(service.name, index, touch);
       });
     },
     deregisterCheck(checkId) {
-      const check = checks.get(checkId);
+      const check = checks.get(checkId.toLowerCase());
       if (check !== undefined) write((index, touch) => removeCheck(check, index, touch));
     },
     entries(serviceName) {
@@ -144,7 +144,7 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
       const nodeChecks = all.filter((check) => check.serviceId === "");
       const data = found.map((service) => ({
         service,
-        checks: [...nodeChecks, ...all.filter((check) => check.serviceId === service.id)],
+        checks: [...nodeChecks, ...all.filter((check) => isOf(check, service))],
       }));
       return {
         data,
@@ -174,8 +174,17 @@ export function createCatalog(raft: RaftIndex, topics: Topics): Catalog {
   };
 }
 
+/** Consul's catalog tells ids apart without regard to case; its agent, with it. */
+function keyOf({ id }: { readonly id: string }): string {
+  return id.toLowerCase();
+}
+
+function isOf(check: CheckRecord, service: ServiceRecord): boolean {
+  return check.serviceId.toLowerCase() === keyOf(service);
+}
+
 function byId(a: { readonly id: string }, b: { readonly id: string }): number {
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+  return keyOf(a) < keyOf(b) ? -1 : 1;
 }
 
 /** Whether a stored record says what a new one does; its indexes are its own. */

@@ -1,0 +1,236 @@
+// README's table of errors quotes what users really see: every message in it is provoked here.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
+import { describe, test } from "node:test";
+import { createClient } from "@connectrpc/connect";
+import { ThermometerService } from "../examples/own-service/gen/example/thermometer/v1/thermometer_pb.ts";
+import {
+  createConsulTransport,
+  createHelloClient,
+  createHelloService,
+  type HelloClientOptions,
+  registerService,
+  type ServeOptions,
+  type Server,
+  serve,
+} from "../src/index.ts";
+import { type EmbeddedConsul, type EmbeddedConsulOptions, startEmbeddedConsul } from "../src/testing/index.ts";
+import { makeCertificates } from "./support/certificates.ts";
+import { spawnScript } from "./support/spawn-command.ts";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const [, section = ""] = /\n## Errors\n([\s\S]*?)\n## /.exec(readme) ?? [];
+/** First code span of each row of the table. */
+const quoted = [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, message = ""]) => message);
+
+const atAgent = 'service "HelloService" of Consul at http://127.0.0.1:8500';
+const cannotConnect = `[unavailable] cannot connect to any of the 1 instances of ${atAgent}: `;
+
+/** Provokes a message; the ports that README has otherwise are told to `rename`. */
+type Provoke = (rename: (port: number, usual: 8500 | 10000) => void, stack: AsyncDisposableStack) => Promise<string>;
+
+const cases: Readonly<Record<string, Provoke>> = {
+  [`[unavailable] gave up waiting for the first answer about ${atAgent}: Cannot read the health of a service: GET /v1/health/service/HelloService?passing=true at http://127.0.0.1:8500 failed: …`]:
+    async (rename) => {
+      const port = await closedPort();
+      rename(port, 8500);
+      return callError({ consul: `127.0.0.1:${port}`, waitTimeoutMs: 300 });
+    },
+
+  [`[deadline_exceeded] the operation timed out waiting for the first answer about ${atAgent}…`]: async (rename) => {
+    const port = await closedPort();
+    rename(port, 8500);
+    return callError({ consul: `127.0.0.1:${port}` }, { timeoutMs: 300 });
+  },
+
+  "… at http://127.0.0.1:8500 answered 403: ACL not found": async (rename, stack) => {
+    const { address } = await agent(rename, stack, { tokens: [{ secret: "known", management: true }] });
+    return callError({ consul: { address, token: "unknown" }, waitTimeoutMs: 300 });
+  },
+
+  [`[unavailable] no instance to call: ${atAgent} lists none`]: async (rename, stack) => {
+    const { address } = await agent(rename, stack, { tokens: [{ secret: "known", management: true }] });
+    await started(stack, { consul: { address, token: "known" } });
+    // It is there, but a token without rights does not see it.
+    return callError({ consul: address });
+  },
+
+  "Cannot register a service: PUT /v1/agent/service/register?replace-existing-checks=true at http://127.0.0.1:8500 answered 403: Permission denied…":
+    async (rename, stack) => {
+      const { address } = await agent(rename, stack, { tokens: [{ secret: "known", management: true }] });
+      const refused = Promise.withResolvers<string>();
+      const logger = {
+        debug() {},
+        info() {},
+        error() {},
+        warn: (_: string, { error }: { error?: unknown } = {}) => refused.resolve(message(error)),
+      };
+      const server = stack.use(serve({ routes: createHelloService(), consul: address, logger, drainMarginMs: 0 }));
+      await server.ready;
+      const logged = await refused.promise;
+      const state = server.registration?.state;
+      assert.equal(state?.type === "registering" ? message(state.lastError) : state?.type, logged);
+      return logged;
+    },
+
+  [`${cannotConnect}connect ECONNREFUSED 127.0.0.1:10000`]: async (rename, stack) => {
+    const port = await closedPort();
+    rename(port, 10_000);
+    return callError({ consul: await agentWith(port, rename, stack) });
+  },
+
+  [`${cannotConnect}Protocol error`]: async (rename, stack) => {
+    const port = await listening(
+      createHttpServer((_request, response) => response.end("hi")),
+      stack,
+    );
+    return callError({ consul: await agentWith(port, rename, stack) });
+  },
+
+  [`${cannotConnect}http://127.0.0.1:10000 hung up before it spoke HTTP/2`]: async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    const server = await started(stack, { consul: address, tls: makeCertificates().server });
+    rename(server.address?.port ?? 0, 10_000);
+    return callError({ consul: address });
+  },
+
+  [`${cannotConnect}…`]: async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    await started(stack, { consul: address });
+    return callError({ consul: address, tls: true });
+  },
+
+  [`[unavailable] gave up waiting for a connection to ${atAgent}`]: async (rename, stack) => {
+    const port = await listening(createServer(), stack);
+    return callError({ consul: await agentWith(port, rename, stack), waitTimeoutMs: 300 });
+  },
+
+  "[unimplemented] unknown method /example.thermometer.v1.ThermometerService/Read": async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    await started(stack, { consul: address });
+    const transport = stack.use(createConsulTransport({ service: "HelloService", consul: address }));
+    return rejection(createClient(ThermometerService, transport).read({ room: "kitchen" }));
+  },
+
+  "[resource_exhausted] message size 5242889 is larger than configured readMaxBytes 4194304": async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    await started(stack, { consul: address, graceMs: 100 });
+    const client = stack.use(createHelloClient({ consul: address, closeGraceMs: 100 }));
+    return rejection(client.sayHello({ name: "x".repeat(5 * 1024 * 1024), num1: 1, num2: 2 }));
+  },
+
+  '[invalid_argument] Cannot call SayHello as "num1" must be an integer from -2147483648 to 2147483647: received 2147483648':
+    async (_rename, stack) => rejection(stack.use(createHelloClient()).sayHello({ num1: 2 ** 31 })),
+
+  "Cannot listen on 127.0.0.1:10000 as the port is in use": async (rename, stack) => {
+    const port = await listening(createServer(), stack);
+    rename(port, 10_000);
+    return rejection(serve({ routes: createHelloService(), port }).ready);
+  },
+
+  'Cannot register "HelloService" as "host" must be an address that others can connect to: received "0.0.0.0"': () =>
+    rejection(
+      (async () =>
+        registerService({ consul: "127.0.0.1:8500", name: "HelloService", host: "0.0.0.0", port: 10_000 }))(),
+    ),
+
+  'lictor serve: --ttl must be a duration with its unit, like 500ms, 20s or 1m30s: received "15" (see lictor serve --help)':
+    async (_rename, stack) => {
+      const server = stack.use(spawnScript("server.ts", ["--ttl", "15"]));
+      assert.equal(await server.exitCode, 2);
+      return server.stderr.trimEnd();
+    },
+
+  "lictor demo: no Consul agent answers at http://127.0.0.1:8500: …": async (rename, stack) => {
+    const port = await closedPort();
+    rename(port, 8500);
+    const demo = stack.use(
+      spawnScript("src/cli/main.ts", ["demo"], { env: { CONSUL_HTTP_ADDR: `127.0.0.1:${port}` } }),
+    );
+    assert.equal(await demo.exitCode, 1);
+    return demo.stderr.trimEnd();
+  },
+};
+
+describe("README's table of errors", () => {
+  test("quotes the messages of this file, and no others", () => {
+    assert.deepEqual(quoted.toSorted(), Object.keys(cases).toSorted());
+  });
+
+  for (const [quote, provoke] of Object.entries(cases)) {
+    test(`quotes: ${quote}`, { timeout: 60_000 }, async () => {
+      await using stack = new AsyncDisposableStack();
+      const ports = new Map<number, number>();
+      const text = await provoke((port, usual) => ports.set(port, usual), stack);
+      const seen = text.replaceAll(/127\.0\.0\.1:(\d+)/g, (whole, port) => {
+        const usual = ports.get(Number(port));
+        return usual === undefined ? whole : `127.0.0.1:${usual}`;
+      });
+      const pattern = quote.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+      assert.match(seen, new RegExp(`^${pattern.join("[^]+")}$`));
+    });
+  }
+});
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The message that a promise is rejected with. */
+async function rejection(promise: Promise<unknown>): Promise<string> {
+  return promise.then(() => assert.fail("it did not fail"), message);
+}
+
+/** The message of one call of a fresh client. */
+async function callError(options: HelloClientOptions, callOptions: { timeoutMs?: number } = {}): Promise<string> {
+  await using client = createHelloClient(options);
+  return await rejection(client.sayHello({ name: "me", num1: 1, num2: 2 }, callOptions));
+}
+
+/** Starts an agent of the case's own. */
+async function agent(
+  rename: Parameters<Provoke>[0],
+  stack: AsyncDisposableStack,
+  options: EmbeddedConsulOptions = {},
+): Promise<EmbeddedConsul> {
+  const consul = stack.use(await startEmbeddedConsul(options));
+  rename(consul.port, 8500);
+  return consul;
+}
+
+/** Starts an agent that lists 127.0.0.1 and this port as HelloService; returns its address. */
+async function agentWith(port: number, rename: Parameters<Provoke>[0], stack: AsyncDisposableStack): Promise<string> {
+  const { address } = await agent(rename, stack);
+  const registration = stack.use(registerService({ consul: address, name: "HelloService", host: "127.0.0.1", port }));
+  await registration.registered;
+  return address;
+}
+
+/** Starts a server and waits until Consul has it. */
+async function started(stack: AsyncDisposableStack, options: Omit<ServeOptions, "routes">): Promise<Server> {
+  const server = stack.use(serve({ routes: createHelloService(), drainMarginMs: 0, ...options }));
+  await server.ready;
+  await server.registration?.registered;
+  return server;
+}
+
+/** Listens on a free port of the loopback until the stack is disposed of, connections included. */
+async function listening(server: NetServer, stack: AsyncDisposableStack): Promise<number> {
+  const sockets = new Set<{ destroy(): void }>();
+  server.on("connection", (socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  stack.defer(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(() => resolve()));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** A port that nobody listens on. */
+async function closedPort(): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  return await listening(createServer(), stack);
+}
