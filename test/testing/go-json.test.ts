@@ -67,8 +67,8 @@ test("parseGoJson() fails with Go's text when the input is no JSON", () => {
   for (const [text, error] of cases) assert.throws(() => parseGoJson(text), { message: error }, text);
 });
 
-test("parseGoJson() fails when the input is nested beyond Go's limit", () => {
-  assert.throws(() => parseGoJson("[".repeat(10_002)), { message: "exceeded max depth" });
+test("parseGoJson() fails when the input is nested too deeply", () => {
+  assert.throws(() => parseGoJson("[".repeat(1_002)), { message: "exceeded max depth" });
 });
 
 test("parseGoDuration() reads durations in milliseconds", () => {

@@ -34,12 +34,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const { host, port, answer, maxConnectionsPerClient, refuseBy429 } = options;
   // Requests under way by connection; one that the client has left counts until its answer is ready.
   const connections = new Map<Socket, number>();
-  let isDraining = false;
+  let isEnding = false;
 
   const server = createServer((request, response) => {
     const { socket } = request;
+    if (!connections.has(socket)) {
+      // One too many, or one that has outlived the end: Bun tells of connections only when they send something.
+      if (isEnding) socket.destroy();
+      else response.writeHead(429, { "Content-Length": 0, Connection: "close" }).end();
+      return;
+    }
     connections.set(socket, (connections.get(socket) ?? 0) + 1);
-    void serve(request, response, answer, () => isDraining).finally(() => {
+    void serve(request, response, answer, () => isEnding).finally(() => {
       const left = (connections.get(socket) ?? 1) - 1;
       if (left === 0 && socket.destroyed) connections.delete(socket);
       else connections.set(socket, left);
@@ -50,10 +56,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   server.requestTimeout = 0;
   server.on("connection", (socket: Socket) => {
     const client = socket.remoteAddress;
+    if (isEnding) return;
     const others = [...connections.keys()].filter((other) => other.remoteAddress === client || other.destroyed);
     if (others.length >= maxConnectionsPerClient) {
-      if (refuseBy429) socket.end(tooManyConnections);
-      else reset(socket);
+      socket.on("error", ignore);
+      if (!refuseBy429) reset(socket);
       return;
     }
     connections.set(socket, 0);
@@ -69,7 +76,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   return {
     port: boundPort,
     async drain() {
-      isDraining = true;
+      isEnding = true;
       const closed = close();
       for (const [socket, requests] of connections) {
         if (requests === 0) socket.destroy();
@@ -77,6 +84,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       await closed;
     },
     async reset() {
+      isEnding = true;
       const closed = close();
       for (const socket of connections.keys()) reset(socket);
       await closed;
@@ -85,8 +93,6 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 }
 
 const ignore = () => {};
-
-const tooManyConnections = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 function reset(socket: Socket): void {
   socket.resetAndDestroy();
@@ -106,7 +112,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   answer: ListenerOptions["answer"],
-  isDraining: () => boolean,
+  isEnding: () => boolean,
 ): Promise<void> {
   response.on("error", ignore);
   let reply: Reply;
@@ -131,7 +137,7 @@ async function serve(
     ...reply.headers,
     Vary: "Accept-Encoding",
     "Content-Length": bytes.length,
-    ...(isDraining() ? { Connection: "close" } : {}),
+    ...(isEnding() ? { Connection: "close" } : {}),
   });
   response.end(bytes);
 }
