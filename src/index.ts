@@ -1,14 +1,39 @@
 // The public entry "lictor", for Bun, Deno and Node. Re-exports only.
 
-export type { CallOutcome, NewPicker, Picker, PickResult } from "./balancer/picker.ts";
-export { roundRobin } from "./balancer/round-robin.ts";
+// Call: clients that find their servers in Consul.
+
 export { type ConsulTransportOptions, createConsulTransport } from "./client/create-consul-transport.ts";
+export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
 export {
-  type ClientTlsOptions,
-  createNodeHttp2Connector,
-  type NodeHttp2ConnectorOptions,
-} from "./connector/node-http2-connector.ts";
-export { createPerOriginSessions, type PerOriginSessions } from "./connector/per-origin-sessions.ts";
+  type BalancedTransport,
+  type BalancedTransportOptions,
+  type BalancingOptions,
+  createBalancedTransport,
+} from "./transport/balanced-transport.ts";
+export { type CallFate, callFate, markUnprocessed } from "./transport/call-fate.ts";
+export {
+  type DiscoveryInterceptor,
+  type DiscoveryInterceptorOptions,
+  discoveryInterceptor,
+} from "./transport/discovery-interceptor.ts";
+
+// Serve: servers that announce themselves there.
+
+export { createHelloService, type HelloServiceOptions } from "./hello/hello-service.ts";
+export type { CheckOptions, HealthReport, RegisterOptions } from "./registry/register-options.ts";
+export { registerService } from "./registry/register-service.ts";
+export type { Registration, RegistrationState } from "./registry/registration.ts";
+export { type CloseOnSignalOptions, closeOnSignal, type SignalHandle } from "./runtime/close-on-signal.ts";
+export type { AdvertiseOptions } from "./server/announced-address.ts";
+export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
+export { ListenError, type ListenErrorDetails } from "./server/listen-error.ts";
+export { serve } from "./server/serve.ts";
+export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
+export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";
+export type { ServerTlsOptions } from "./server/tls-front.ts";
+
+// Consul itself.
+
 export type {
   AgentCheckRegistration,
   AgentService,
@@ -18,14 +43,13 @@ export type {
   ConsulAgent,
   HealthCheck,
 } from "./consul/agent.ts";
-// Consul itself.
 export {
   type ConsulClient,
   type ConsulClientOptions,
   type ConsulFetch,
   createConsulClient,
 } from "./consul/consul-client.ts";
-export { ConsulError, type ConsulErrorDetails } from "./consul/consul-error.ts";
+export { ConsulError, type ConsulErrorDetails, isUnknownCheck } from "./consul/consul-error.ts";
 export type {
   ConsulHealth,
   HealthNode,
@@ -33,47 +57,33 @@ export type {
   HealthServiceOptions,
   ServiceEntry,
 } from "./consul/health.ts";
-export type { ConsulKv, KvEntry } from "./consul/kv.ts";
+export type { ConsulKv, KvEntry, WatchKeyOptions } from "./consul/kv.ts";
 export type { QueryOptions, QueryResult, RequestOptions } from "./consul/query.ts";
-export type { BackoffOptions } from "./core/backoff.ts";
+export { type ConsulFromEnvOptions, consulFromEnv, type Environment } from "./runtime/consul-from-env.ts";
+export { createNodeFetch, type NodeFetchOptions } from "./runtime/node-fetch.ts";
+
+// Parts to put together otherwise: who is there, who is next, how they are reached.
+
+export type { CallOutcome, NewPicker, Picker, PickResult } from "./balancer/picker.ts";
+export { roundRobin } from "./balancer/round-robin.ts";
+export {
+  type ClientTlsOptions,
+  createNodeHttp2Connector,
+  type NodeHttp2ConnectorOptions,
+} from "./connector/node-http2-connector.ts";
+export { createPerOriginSessions, type PerOriginSessions } from "./connector/per-origin-sessions.ts";
+export { type ConsulResolverOptions, createConsulResolver } from "./resolver/consul-resolver.ts";
+export type { Resolver, ResolverListener, ResolverSnapshot } from "./resolver/resolver.ts";
+export type { ConsulServiceQuery } from "./resolver/service-query.ts";
+export { createStaticResolver, type StaticEndpoint, type StaticResolver } from "./resolver/static-resolver.ts";
+export { type ServiceUpdate, type WatchServiceOptions, watchService } from "./resolver/watch-service.ts";
+export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";
+
 // Small things that options are made of.
+
+export type { BackoffOptions } from "./core/backoff.ts";
 export { type Clock, systemClock } from "./core/clock.ts";
 export type { Endpoint } from "./core/endpoint.ts";
 export type { HostPort } from "./core/host-port.ts";
 export { type LogFields, type Logger, silentLogger } from "./core/logger.ts";
 export type { Random } from "./core/random.ts";
-// Call: clients that find their servers in Consul.
-export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
-// Serve: servers that announce themselves there.
-export { createHelloService, type HelloServiceOptions } from "./hello/hello-service.ts";
-export type { CheckOptions, HealthReport, RegisterOptions } from "./registry/register-options.ts";
-export { registerService } from "./registry/register-service.ts";
-export type { Registration, RegistrationState } from "./registry/registration.ts";
-export { type ConsulResolverOptions, createConsulResolver } from "./resolver/consul-resolver.ts";
-
-// Parts to put together otherwise: who is there, who is next, how they are reached.
-export type { Resolver, ResolverListener, ResolverSnapshot } from "./resolver/resolver.ts";
-export type { ConsulServiceQuery } from "./resolver/service-query.ts";
-export { createStaticResolver, type StaticEndpoint, type StaticResolver } from "./resolver/static-resolver.ts";
-export { type ServiceUpdate, type WatchServiceOptions, watchService } from "./resolver/watch-service.ts";
-export { type CloseOnSignalOptions, closeOnSignal, type SignalHandle } from "./runtime/close-on-signal.ts";
-export { type ConsulFromEnvOptions, consulFromEnv, type Environment } from "./runtime/consul-from-env.ts";
-export { createNodeFetch, type NodeFetchOptions } from "./runtime/node-fetch.ts";
-export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
-export { ListenError } from "./server/listen-error.ts";
-export { serve } from "./server/serve.ts";
-export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
-export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";
-export {
-  type BalancedTransport,
-  type BalancedTransportOptions,
-  type BalancingOptions,
-  createBalancedTransport,
-} from "./transport/balanced-transport.ts";
-export { type CallFate, callFate, markUnprocessed } from "./transport/call-fate.ts";
-export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";
-export {
-  type DiscoveryInterceptor,
-  type DiscoveryInterceptorOptions,
-  discoveryInterceptor,
-} from "./transport/discovery-interceptor.ts";

@@ -1,7 +1,11 @@
 // The client as most people use it: Consul says who is there, round-robin says who is next, HTTP/2 carries the call.
 // Puts resolver, balancer and connector together with their defaults; holds no logic of its own.
 
-import { createNodeHttp2Connector, type NodeHttp2ConnectorOptions } from "../connector/node-http2-connector.ts";
+import {
+  type ClientTlsOptions,
+  createNodeHttp2Connector,
+  type NodeHttp2ConnectorOptions,
+} from "../connector/node-http2-connector.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type ConsulResolverOptions, createConsulResolver } from "../resolver/consul-resolver.ts";
 import {
@@ -19,7 +23,7 @@ export interface ConsulTransportOptions
   /** The agent to ask: its address, options of a client, or a client. Default `http://127.0.0.1:8500`. Reads no environment: see `consulFromEnv`. */
   readonly consul?: ConsulClient | ConsulClientOptions | string;
   /** Calls over TLS: `true` trusts the runtime's authorities. Default: cleartext. */
-  readonly tls?: boolean | NodeHttp2ConnectorOptions["tls"];
+  readonly tls?: boolean | ClientTlsOptions;
   /** How endpoints are reached, instead of node:http2; `tls` (but for its scheme), `connectTimeoutMs` and `maxReceiveBytes` are then the connector's own. */
   readonly connector?: Connector;
 }

@@ -53,6 +53,14 @@ export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}
   return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
 }
 
+class ConnectTimeout extends Error {
+  override readonly name = "ConnectTimeout";
+
+  constructor(url: string, timeoutMs: number) {
+    super(`no HTTP/2 answer from ${url} in ${timeoutMs} ms`);
+  }
+}
+
 class NodeHttp2Connection implements Connection {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
@@ -62,6 +70,8 @@ class NodeHttp2Connection implements Connection {
   readonly #closed = Promise.withResolvers<void>();
   #session: http2.ClientHttp2Session | undefined;
   #cancelConnectTimeout: (() => void) | undefined;
+  /** TCP and TLS are through. */
+  #isConnected = false;
   #streams = 0;
   /** Graceful servers send GOAWAY twice, first with the largest id there is: the last one counts (RFC 9113 section 6.8). */
   #goawayLastId: number | undefined;
@@ -104,6 +114,7 @@ class NodeHttp2Connection implements Connection {
       this.#reason ??= error;
     });
     session.once("connect", (_session, socket) => {
+      this.#isConnected = true;
       // Node 24.21 leaves the socket of a session open that failed with bytes unsent, and its session is then never closed: so it
       // is for a TLS 1.3 server that refuses the client's certificate after the handshake (RFC 8446 section 4.4.2.4).
       socket.on("error", () => socket.destroy());
@@ -116,9 +127,7 @@ class NodeHttp2Connection implements Connection {
     session.once("close", () => this.#onClose());
     this.#cancelConnectTimeout = this.#options.clock.schedule(this.#options.connectTimeoutMs, () => {
       if (this.state.type === "connecting") {
-        void this.close(
-          new Error(`no HTTP/2 answer from ${this.endpoint.url} in ${this.#options.connectTimeoutMs} ms`),
-        );
+        void this.close(new ConnectTimeout(this.endpoint.url, this.#options.connectTimeoutMs));
       }
     });
   }
@@ -157,11 +166,18 @@ class NodeHttp2Connection implements Connection {
   #onClose(): void {
     this.#cancelConnectTimeout?.();
     if (this.state.type === "closed") return;
-    const wasConnecting = this.state.type === "connecting";
-    const reason =
-      this.#reason ?? (wasConnecting ? new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`) : undefined);
+    const reason = this.state.type === "connecting" ? this.#whyNeverReady() : this.#reason;
     this.#move({ type: "closed", reason });
     this.#closed.resolve();
+  }
+
+  #whyNeverReady(): unknown {
+    if (this.#reason === undefined) return new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`);
+    // What answered there is something else, or speaks TLS where we do not.
+    if (this.#isConnected && !(this.#reason instanceof ConnectTimeout)) {
+      return new Error(`${this.endpoint.url} does not speak HTTP/2`, { cause: this.#reason });
+    }
+    return this.#reason;
   }
 
   #move(state: ConnectionState): void {

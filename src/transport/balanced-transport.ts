@@ -48,7 +48,9 @@ export interface BalancingOptions {
 
 /** What a balanced transport is made of. */
 export interface BalancedTransportOptions extends BalancingOptions {
+  /** Where endpoints come from. */
   readonly resolver: Resolver;
+  /** How they are reached. */
   readonly connector: Connector;
 }
 
@@ -122,7 +124,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
             lastError ??
             markUnprocessed(
               new ConnectError(
-                `cannot connect to any of the ${state.count} instances of ${resolver.description}: ${describeError(state.error)}`,
+                `cannot connect to ${state.count === 1 ? "the one instance" : `any of the ${state.count} instances`} of ${resolver.description}: ${describeError(state.error)}`,
                 Code.Unavailable,
                 undefined,
                 undefined,
@@ -275,7 +277,9 @@ function deadlineOf(timeoutMs: number | undefined, defaultTimeoutMs: number | un
 
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error instanceof ConnectError ? error.rawMessage : error.message;
+  const text = error instanceof ConnectError ? error.rawMessage : error.message;
+  // OpenSSL's errors end in a line break.
+  return text.trim();
 }
 
 function resolveOptions(options: BalancedTransportOptions) {

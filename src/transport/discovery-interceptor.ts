@@ -11,6 +11,7 @@ import { onceStreamEnds } from "./streams.ts";
 
 /** What the interceptor needs. */
 export interface DiscoveryInterceptorOptions {
+  /** Where endpoints come from. */
   readonly resolver: Resolver;
   /** Balancing policy. Default: strict round-robin. */
   readonly balancer?: NewPicker;

@@ -20,7 +20,7 @@ export interface Answer {
 }
 
 /** Parts of a request beside method and path. */
-export interface AskOptions {
+interface AskOptions {
   /** A string goes as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly token?: string;
@@ -51,7 +51,7 @@ export interface AclAgent extends ContractAgent {
 }
 
 /** A kind of agent. */
-export interface ContractKind {
+interface ContractKind {
   readonly name: string;
   /** For the `skip` option of a test. */
   readonly skip: string | false;

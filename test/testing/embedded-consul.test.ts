@@ -233,6 +233,17 @@ test("stop() ends idle connections, and the port refuses before the last query i
   await agent.consul.stop();
 });
 
+test("stop() does not wait for a request whose body never comes", async () => {
+  await using agent = await startManual();
+  const client = await open(agent.consul.port);
+  const closed = new Promise((resolve) => client.on("close", resolve));
+  client.write("PUT /v1/kv/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf");
+  // The agent has begun to read it once a later request has been answered.
+  await agent.get("/v1/status/leader");
+  await agent.consul.stop();
+  await closed;
+});
+
 test("restart() keeps the port and starts over when it runs, was stopped, or was killed", async () => {
   await using agent = await startManual();
   const { address } = agent.consul;

@@ -32,71 +32,81 @@ const maxBodyBytes = 8 * 1024 * 1024;
 /** Listens. Rejects with the system's error where the port cannot be had. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { host, port, answer, maxConnectionsPerClient, refuseBy429 } = options;
-  // Requests under way by connection; one that the client has left counts until its answer is ready.
-  const connections = new Map<Socket, number>();
+  const connections = new Map<Socket, ConnectionState>();
   let isEnding = false;
 
   const server = createServer((request, response) => {
     const { socket } = request;
-    if (!connections.has(socket)) {
-      // One too many, or one that has outlived the end: Bun tells of connections only when they send something.
-      if (isEnding) socket.destroy();
-      else response.writeHead(429, { "Content-Length": 0, Connection: "close" }).end();
+    const state = connections.get(socket);
+    if (state === undefined || isEnding) {
+      // Bun tells of a connection only when it sends something: this one may have outlived the end unseen.
+      socket.destroy();
       return;
     }
-    connections.set(socket, (connections.get(socket) ?? 0) + 1);
-    void serve(request, response, answer, () => isEnding).finally(() => {
-      const left = (connections.get(socket) ?? 1) - 1;
-      if (left === 0 && socket.destroyed) connections.delete(socket);
-      else connections.set(socket, left);
+    if (state.isRefused) {
+      response.writeHead(429, { "Content-Length": 0, Connection: "close" }).end();
+      return;
+    }
+    state.requests += 1;
+    void serve(request, response, { answer, state, isEnding: () => isEnding }).finally(() => {
+      state.requests -= 1;
+      if (state.requests === 0 && socket.destroyed) connections.delete(socket);
     });
   });
   // Go's server keeps idle connections; closing them would race with the client's next request.
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   server.on("connection", (socket: Socket) => {
-    const client = socket.remoteAddress;
-    if (isEnding) return;
-    const others = [...connections.keys()].filter((other) => other.remoteAddress === client || other.destroyed);
-    if (others.length >= maxConnectionsPerClient) {
-      socket.on("error", ignore);
-      if (!refuseBy429) reset(socket);
+    socket.on("error", ignore);
+    if (isEnding) {
+      socket.destroy();
       return;
     }
-    connections.set(socket, 0);
-    socket.on("error", ignore);
+    const client = socket.remoteAddress;
+    const others = [...connections.values()].filter((state) => state.client === client && !state.isRefused);
+    const isRefused = others.length >= maxConnectionsPerClient;
+    if (isRefused && !refuseBy429) {
+      socket.resetAndDestroy();
+      return;
+    }
+    const state: ConnectionState = { client, isRefused, requests: 0, isReading: false };
+    connections.set(socket, state);
     socket.on("close", () => {
       // A blocking query holds its slot until it ends, even if nobody waits for the answer any more.
-      if (connections.get(socket) === 0) connections.delete(socket);
+      if (state.requests === 0) connections.delete(socket);
     });
   });
   const boundPort = await bind(server, host, port);
 
-  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  const end = async (endSocket: (socket: Socket, state: ConnectionState) => void) => {
+    isEnding = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const [socket, state] of connections) endSocket(socket, state);
+    await closed;
+  };
   return {
     port: boundPort,
-    async drain() {
-      isEnding = true;
-      const closed = close();
-      for (const [socket, requests] of connections) {
-        if (requests === 0) socket.destroy();
-      }
-      await closed;
-    },
-    async reset() {
-      isEnding = true;
-      const closed = close();
-      for (const socket of connections.keys()) reset(socket);
-      await closed;
-    },
+    drain: () =>
+      end((socket, { requests, isReading }) => {
+        // Whoever still sends a request gets no answer to it.
+        if (requests === 0 || isReading) socket.destroy();
+      }),
+    reset: () => end((socket) => socket.resetAndDestroy()),
   };
 }
 
-const ignore = () => {};
-
-function reset(socket: Socket): void {
-  socket.resetAndDestroy();
+/** What is known of a connection. */
+interface ConnectionState {
+  readonly client: string | undefined;
+  /** One too many: answered 429. */
+  readonly isRefused: boolean;
+  /** Requests under way; one that its client has left counts until its answer is ready. */
+  requests: number;
+  /** A request's body is still coming. */
+  isReading: boolean;
 }
+
+const ignore = () => {};
 
 function bind(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -108,16 +118,23 @@ function bind(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
+interface ServeOptions {
+  readonly answer: ListenerOptions["answer"];
+  readonly state: ConnectionState;
+  readonly isEnding: () => boolean;
+}
+
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  answer: ListenerOptions["answer"],
-  isEnding: () => boolean,
+  { answer, state, isEnding }: ServeOptions,
 ): Promise<void> {
   response.on("error", ignore);
   let reply: Reply;
   try {
+    state.isReading = true;
     const body = await readBody(request);
+    state.isReading = false;
     reply =
       body === undefined
         ? { status: 413, headers: { "Content-Type": "text/plain; charset=utf-8" }, body: "Request body too large" }
