@@ -2,6 +2,8 @@
 // Runs on Bun, Deno and Node. One session a connection; a session is never reused for another endpoint.
 
 import * as http2 from "node:http2";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
@@ -70,8 +72,8 @@ class NodeHttp2Connection implements Connection {
   readonly #closed = Promise.withResolvers<void>();
   #session: http2.ClientHttp2Session | undefined;
   #cancelConnectTimeout: (() => void) | undefined;
-  /** TCP and TLS are through. */
-  #isConnected = false;
+  /** Known once TCP and TLS are through. */
+  #socket: Socket | TLSSocket | undefined;
   #streams = 0;
   /** Graceful servers send GOAWAY twice, first with the largest id there is: the last one counts (RFC 9113 section 6.8). */
   #goawayLastId: number | undefined;
@@ -114,7 +116,7 @@ class NodeHttp2Connection implements Connection {
       this.#reason ??= error;
     });
     session.once("connect", (_session, socket) => {
-      this.#isConnected = true;
+      this.#socket = socket;
       // Node 24.21 leaves the socket of a session open that failed with bytes unsent, and its session is then never closed: so it
       // is for a TLS 1.3 server that refuses the client's certificate after the handshake (RFC 8446 section 4.4.2.4).
       socket.on("error", () => socket.destroy());
@@ -155,6 +157,8 @@ class NodeHttp2Connection implements Connection {
     this.#reason ??= reason;
     if (this.#session === undefined) this.#onClose();
     else this.#session.destroy();
+    // A session that was closing before waits for its socket, and the socket for a peer that reads (measured on node 24.21).
+    this.#socket?.destroy();
     return this.#closed.promise;
   }
 
@@ -174,7 +178,7 @@ class NodeHttp2Connection implements Connection {
   #whyNeverReady(): unknown {
     if (this.#reason === undefined) return new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`);
     // What answered there is something else, or speaks TLS where we do not.
-    if (this.#isConnected && !(this.#reason instanceof ConnectTimeout)) {
+    if (this.#socket !== undefined && !(this.#reason instanceof ConnectTimeout)) {
       return new Error(`${this.endpoint.url} does not speak HTTP/2`, { cause: this.#reason });
     }
     return this.#reason;

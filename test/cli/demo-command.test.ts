@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
@@ -7,6 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { type SpawnedCommand, spawnScript } from "../support/spawn-command.ts";
 
 const timeout = 90_000;
+const skip = process.platform === "linux" ? false : "finds the servers' process through /proc";
 
 interface DemoResult {
   consul: string;
@@ -61,13 +63,24 @@ describe("lictor demo", () => {
     await demo.until(({ stdout }) => /calls [1-9][0-9]* {2}failures/.test(stdout), 15_000);
     const startedMs = performance.now() - startMs;
     assert.ok(startedMs < 10_000, `${startedMs} ms`);
-    // As a terminal does it: the same signal to the demo and to its servers would be a second one to neither.
     demo.signal("SIGINT");
     assert.equal(await demo.exitCode, 0, demo.stderr);
     assert.match(demo.stdout, /^lictor demo: Consul is (embedded|the agent) at http:\/\/127\.0\.0\.1:[0-9]+\n/);
     assert.match(demo.stdout, /[0-9.]+ s: [1-9][0-9]* calls, [0-9]+ failed, [1-9] servers? answered\n/);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be there.
     assert.doesNotMatch(demo.stdout, /\u001b/);
+  });
+
+  test("lictor demo stops its servers gracefully when Ctrl-C reaches them too", { timeout, skip }, async () => {
+    await using demo = spawnScript("src/cli/main.ts", ["demo", `--consul=${consul.address}`]);
+    await demo.until(({ stdout }) => /calls [1-9][0-9]* {2}failures/.test(stdout));
+    // As a terminal does it: every process gets the signal, and none may take the other's care for a second one.
+    process.kill(onlyChild(demo.process.pid), "SIGINT");
+    demo.signal("SIGINT");
+    assert.equal(await demo.exitCode, 0, demo.stderr);
+    assert.doesNotMatch(demo.stdout, /did not stop cleanly|ended by itself/);
+    assert.match(demo.stdout, /[0-9.]+ s: [1-9][0-9]* calls/);
+    assert.deepEqual(await registered(), []);
   });
 
   test("lictor demo takes its servers out of Consul even when it is killed", { timeout }, async () => {
@@ -99,7 +112,7 @@ describe("lictor demo", () => {
   }, async () => {
     await using demo = spawnScript("src/cli/main.ts", ["demo", "--json", `--consul=${consul.address}`]);
     await demo.until(({ stderr }) => /calls [1-9][0-9]* {2}failures/.test(stderr));
-    process.kill(await onlyChild(demo.process.pid ?? 0), "SIGKILL");
+    process.kill(onlyChild(demo.process.pid), "SIGKILL");
     assert.equal(await demo.exitCode, 0);
     assert.ok(result(demo).calls > 0);
     assert.match(demo.stderr, /the servers' process ended by itself: killed by SIGKILL/);
@@ -116,8 +129,7 @@ describe("lictor demo", () => {
 });
 
 /** The process that this one has started. */
-async function onlyChild(pid: number): Promise<number> {
-  const { readFileSync, readdirSync } = await import("node:fs");
+function onlyChild(pid: number | undefined): number {
   for (const entry of readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name))) {
     try {
       const [, parent] = /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${entry}/stat`, "utf8")) ?? [];

@@ -210,6 +210,18 @@ describe("createNodeHttp2Connector()", () => {
     await peer.close();
   });
 
+  test("an upload that the server refused does not hold up drain()", async () => {
+    const peer = await startH2Peer({ maxReceiveBytes: 1024 });
+    const { connection, client } = await openReady(peer.url);
+    const error = await rejection(client.unary({ payload: new Uint8Array(4 * 1024 * 1024) }));
+    assert.equal(error.code, Code.ResourceExhausted);
+    const slow = setTimeout(() => void connection.close(new Error("drain() hangs")), 2000);
+    await connection.drain();
+    clearTimeout(slow);
+    assert.deepEqual(connection.state, { type: "closed", reason: undefined });
+    await peer.close();
+  });
+
   test("close() fails calls in flight as unavailable", async () => {
     const peer = await startH2Peer();
     const { connection, client } = await openReady(peer.url);

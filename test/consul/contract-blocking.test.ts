@@ -165,15 +165,6 @@ const sleeps: readonly Case[] = [
     when: (run) => run.check(`fail/service:${run.name}`),
   },
   {
-    what: "another service's check changes, for the list of checks",
-    given: async (run) => {
-      await withCheck(run);
-      await run.register({ Name: `${run.name}-other`, ID: `${run.name}-other`, Check: ttl });
-    },
-    watch: "health/checks/NAME",
-    when: (run) => run.check(`pass/service:${run.name}-other`),
-  },
-  {
     what: "a key is written with the same value",
     given: (run) => run.kv(run.name, "1"),
     watch: "kv/NAME",
@@ -251,6 +242,20 @@ for (const kind of contractKinds) {
         outcomes,
         sleeps.map(({ what }) => ({ what, isAsleep: true, moved: 0, status: 200 })),
       );
+    });
+
+    // Alone: the list's index is that of all checks, and a real agent may look again for changes next to its own.
+    test("sleeps on when another service's check changes, for the list of checks", async () => {
+      const [own, other] = [begin(), begin()];
+      await withCheck(own);
+      await other.register({ Name: `zz-${other.name}`, Check: ttl });
+      const path = `/v1/health/checks/${own.name}`;
+      const { index } = await agent.get(path);
+      const watching = blocking(path, index, "600ms");
+      await pause(30);
+      await other.check(`pass/service:${other.name}`);
+      const answer = await watching;
+      assert.deepEqual([answer.index, answer.tookMs >= 595], [index, true]);
     });
 
     test("answers at once when its index is 0, old, empty or absent", async () => {

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { contractKinds } from "../support/contract-agent.ts";
+import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
+import { asking, contractKinds } from "../support/contract-agent.ts";
 import { pause } from "../support/eventually.ts";
 
 for (const kind of contractKinds) {
@@ -46,3 +47,24 @@ for (const kind of contractKinds) {
     });
   });
 }
+
+test("a server with a data directory remembers services, their checks and keys when it is stopped and started", {
+  skip: realConsulSkip,
+  timeout: 60_000,
+}, async () => {
+  await using consul = await startConsul({ mode: "server" });
+  const agent = asking(consul.address);
+  await agent.put("/v1/agent/service/register", { Name: "web", Port: 9, Check: { TTL: "60s" } });
+  await agent.put("/v1/agent/check/pass/service:web");
+  await agent.put("/v1/kv/kept", "value");
+  const before = await agent.get("/v1/health/service/web?passing");
+  await consul.stop();
+  await assert.rejects(agent.get("/v1/status/leader"), { code: "ECONNREFUSED" });
+  await consul.start();
+  const after = await agent.get("/v1/health/service/web?passing");
+  assert.equal(after.json<unknown[]>().length, 1);
+  assert.ok(after.index >= before.index);
+  assert.equal((await agent.get("/v1/kv/kept?raw")).text, "value");
+  const heartbeat = await agent.put("/v1/agent/check/pass/service:web");
+  assert.deepEqual([heartbeat.status, heartbeat.text], [200, ""]);
+});

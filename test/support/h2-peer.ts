@@ -20,10 +20,12 @@ export interface H2Peer {
   close(): Promise<void>;
 }
 
-export async function startH2Peer(options: { tls?: http2.SecureServerOptions; name?: string } = {}): Promise<H2Peer> {
+export async function startH2Peer(
+  options: { tls?: http2.SecureServerOptions; name?: string; maxReceiveBytes?: number } = {},
+): Promise<H2Peer> {
   const sessions = new Set<http2.Http2Session>();
   const counts = { handled: 0, aborted: 0 };
-  const handler = echoHandler(options.name ?? "", counts);
+  const handler = echoHandler(options.name ?? "", counts, options.maxReceiveBytes);
   const server = options.tls ? http2.createSecureServer(options.tls, handler) : http2.createServer(handler);
   server.on("session", (session) => {
     sessions.add(session);
@@ -54,9 +56,9 @@ export async function startH2Peer(options: { tls?: http2.SecureServerOptions; na
   };
 }
 
-function echoHandler(name: string, counts: { handled: number; aborted: number }) {
+function echoHandler(name: string, counts: { handled: number; aborted: number }, maxReceiveBytes = 16 * 1024 * 1024) {
   return connectNodeAdapter({
-    readMaxBytes: 16 * 1024 * 1024,
+    readMaxBytes: maxReceiveBytes,
     routes(router) {
       router.service(EchoService, {
         async unary(request, context) {
