@@ -27,7 +27,7 @@ const [, section = ""] = /\n## Errors\n([\s\S]*?)\n## /.exec(readme) ?? [];
 const quoted = [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, message = ""]) => message);
 
 const atAgent = 'service "HelloService" of Consul at http://127.0.0.1:8500';
-const cannotConnect = `[unavailable] cannot connect to any of the 1 instances of ${atAgent}: `;
+const cannotConnect = `[unavailable] cannot connect to the one instance of ${atAgent}: `;
 
 /** Provokes a message; the ports that README has otherwise are told to `rename`. */
 type Provoke = (rename: (port: number, usual: 8500 | 10000) => void, stack: AsyncDisposableStack) => Promise<string>;
@@ -82,11 +82,12 @@ const cases: Readonly<Record<string, Provoke>> = {
     return callError({ consul: await agentWith(port, rename, stack) });
   },
 
-  [`${cannotConnect}Protocol error`]: async (rename, stack) => {
+  [`${cannotConnect}http://127.0.0.1:10000 does not speak HTTP/2`]: async (rename, stack) => {
     const port = await listening(
       createHttpServer((_request, response) => response.end("hi")),
       stack,
     );
+    rename(port, 10_000);
     return callError({ consul: await agentWith(port, rename, stack) });
   },
 
@@ -137,7 +138,7 @@ const cases: Readonly<Record<string, Provoke>> = {
         registerService({ consul: "127.0.0.1:8500", name: "HelloService", host: "0.0.0.0", port: 10_000 }))(),
     ),
 
-  'lictor serve: --ttl must be a duration with its unit, like 500ms, 20s or 1m30s: received "15" (see lictor serve --help)':
+  'lictor serve: --ttl must be a duration with its unit, like 500ms, 20s or 1m30s: received "15" (see --help)':
     async (_rename, stack) => {
       const server = stack.use(spawnScript("server.ts", ["--ttl", "15"]));
       assert.equal(await server.exitCode, 2);

@@ -15,7 +15,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface CommandSpec<F extends FlagTable> {
   /** How it is called: `lictor serve`. */
   readonly name: string;
-  /** What it does: lines of prose above the flags. */
+  /** What it does: sentences above the flags. */
   readonly summary: readonly string[];
   readonly flags: F;
   /** The one argument it takes beside flags, if any; always optional. */
@@ -66,7 +66,7 @@ export async function runCommand<F extends FlagTable>(
   } catch (error) {
     const text = oneLine(error instanceof Error ? error.message : String(error));
     const usage = error instanceof UsageError;
-    process.stderr.write(`${spec.name}: ${text}${usage ? ` (see ${spec.name} --help)` : ""}\n`);
+    process.stderr.write(`${spec.name}: ${text}${usage ? " (see --help)" : ""}\n`);
     return usage ? 2 : 1;
   }
 }
@@ -157,7 +157,7 @@ export function helpText<F extends FlagTable>(spec: CommandSpec<F>): string {
   }
   const indent = 2;
   const column = 34;
-  const lines = [`Usage: ${spec.name}${argument} [flags]`, "", ...spec.summary.flatMap((text) => wrap(text, 0)), ""];
+  const lines = [`Usage: ${spec.name}${argument} [flags]`, "", ...wrap(spec.summary.join(" "), 0), ""];
   for (const [left, right] of rows) {
     const [first = "", ...others] = wrap(right, column);
     const padded = `${" ".repeat(indent)}${left}`.padEnd(column);

@@ -42,6 +42,7 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
   server.on("session", (session) => {
     const connection: Connection = { session, open: new Set(), onIdle: () => {} };
     connections.set(session, connection);
+    closeBetweenReads(session);
     const cancel = clock.schedule(settingsTimeoutMs, () => session.destroy());
     session.once("remoteSettings", cancel);
     // Without a listener a GOAWAY with an error code, or a reset, on an idle connection would end the process.
@@ -82,6 +83,18 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
         session.destroy();
       }
     },
+  };
+}
+
+/**
+ * Puts every close of a session off to the next turn. The runtime closes it by itself when the client's GOAWAY arrives, in the
+ * middle of reading: its answer then names a last stream below those that came in the same packet. node 24.21 refuses them
+ * although they are being answered, and Deno 2.9.6 dies of an assertion where there are two (denoland/deno#36788). A turn later they count.
+ */
+function closeBetweenReads(session: ServerHttp2Session): void {
+  const close = session.close.bind(session);
+  session.close = (callback) => {
+    setImmediate(() => close(callback));
   };
 }
 

@@ -78,8 +78,8 @@ export interface EmbeddedConsul extends AsyncDisposable {
 }
 
 /**
- * Starts an agent. Resolves when it listens. Rejects with RangeError on an option outside its range, and with the system's
- * error (`EADDRINUSE`) where the port cannot be had.
+ * Starts an agent. Resolves when it listens. Rejects with RangeError or TypeError on an option outside its range, and with the
+ * system's error (`EADDRINUSE`) where the port cannot be had.
  */
 export async function startEmbeddedConsul(options: EmbeddedConsulOptions = {}): Promise<EmbeddedConsul> {
   const settings = resolveOptions(options);
@@ -148,11 +148,19 @@ function resolveOptions(options: EmbeddedConsulOptions): Settings {
     const rule = '"maxConnectionsPerClient" must be an integer of at least 1';
     throw new RangeError(`Cannot start an embedded Consul agent as ${rule}: received ${maxConnectionsPerClient}`);
   }
+  const { compat = "1.8", tokens } = options;
+  if (compat !== "1.8" && compat !== "1.22") {
+    const rule = '"compat" must be 1.8 or 1.22';
+    throw new RangeError(`Cannot start an embedded Consul agent as ${rule}: received ${compat}`);
+  }
+  if (tokens?.some(({ secret }) => secret === "")) {
+    throw new TypeError('Cannot start an embedded Consul agent as the "secret" of a token must not be empty');
+  }
   return {
     host: options.host ?? "127.0.0.1",
     port,
-    compat: options.compat ?? "1.8",
-    tokens: options.tokens,
+    compat,
+    tokens,
     datacenter: options.datacenter ?? "dc1",
     nodeName: options.nodeName ?? "embedded",
     maxConnectionsPerClient,

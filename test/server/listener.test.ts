@@ -7,6 +7,7 @@ import type { Server } from "../../src/server/server.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { call, openSession } from "../support/http2-call.ts";
+import { noIpv6 } from "../support/ipv6.ts";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
@@ -253,14 +254,8 @@ describe("serve() on a port", () => {
     await server.close();
   });
 
-  test("listens on IPv6, with the address in brackets in its URL", async (context) => {
+  test("listens on IPv6, with the address in brackets in its URL", { skip: noIpv6 }, async () => {
     const server = serve({ routes: createEchoService(), host: "::1" });
-    try {
-      await server.ready;
-    } catch {
-      context.skip("no IPv6 on this machine");
-      return;
-    }
     const { url, host, port, announced } = await server.ready;
     assert.equal(url, `http://[::1]:${port}`);
     assert.equal(host, "::1");

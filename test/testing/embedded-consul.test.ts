@@ -267,11 +267,14 @@ test("close() is for good: it leaves no timer, and restart() rejects", async () 
   await assert.rejects(agent.consul.restart(), /closed/);
 });
 
-test("startEmbeddedConsul() rejects when its port is taken or no port", async () => {
+test("startEmbeddedConsul() rejects when its port is taken, or an option is outside its range", async () => {
   await using agent = await startManual();
   await assert.rejects(startEmbeddedConsul({ port: agent.consul.port }), { code: "EADDRINUSE" });
   for (const port of [-1, 65_536, 1.5]) await assert.rejects(startEmbeddedConsul({ port }), RangeError);
   await assert.rejects(startEmbeddedConsul({ maxConnectionsPerClient: 0 }), RangeError);
+  // @ts-expect-error: no such version.
+  await assert.rejects(startEmbeddedConsul({ compat: "1.9" }), RangeError);
+  await assert.rejects(startEmbeddedConsul({ tokens: [{ secret: "" }] }), TypeError);
 });
 
 test("startEmbeddedConsul() resets connections beyond the limit, or answers them 429 as newer versions do", async () => {
