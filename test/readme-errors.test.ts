@@ -138,12 +138,14 @@ const cases: Readonly<Record<string, Provoke>> = {
         registerService({ consul: "127.0.0.1:8500", name: "HelloService", host: "0.0.0.0", port: 10_000 }))(),
     ),
 
-  'lictor serve: --ttl must be a duration with its unit, like 500ms, 20s or 1m30s: received "15" (see --help)':
-    async (_rename, stack) => {
-      const server = stack.use(spawnScript("server.ts", ["--ttl", "15"]));
-      assert.equal(await server.exitCode, 2);
-      return server.stderr.trimEnd();
-    },
+  'lictor serve: --ttl must be a duration with its unit, like 500ms, 20s or 1m30s: received "15" (see --help)': async (
+    _rename,
+    stack,
+  ) => {
+    const server = stack.use(spawnScript("server.ts", ["--ttl", "15"]));
+    assert.equal(await server.exitCode, 2);
+    return server.stderr.trimEnd();
+  },
 
   "lictor demo: no Consul agent answers at http://127.0.0.1:8500: …": async (rename, stack) => {
     const port = await closedPort();

@@ -12,11 +12,17 @@ import { spawnOn } from "../support/spawn-on.ts";
 import { runtimeNames } from "../tools/runtimes.ts";
 
 const isNode = !("bun" in process.versions) && !("deno" in process.versions);
-const skipHere = isNode ? false : "runs once, on Node: it starts Bun, Deno and Node by itself";
 
-for (const kind of agentKinds) {
+// A skipped test and not a skipped suite: Bun's report leaves those out.
+if (!isNode) {
+  test("servers and clients are crossed", {
+    skip: "runs once, on Node: it starts Bun, Deno and Node by itself",
+  }, () => {});
+}
+
+for (const kind of isNode ? agentKinds : []) {
   describe(`Servers and clients on Bun, Deno and Node, over the ${kind.name}`, {
-    skip: skipHere || kind.skip,
+    skip: kind.skip,
     timeout: 120_000,
   }, () => {
     let agent: TestAgent;

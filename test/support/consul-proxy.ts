@@ -10,8 +10,8 @@ export interface ProxiedRequest {
   readonly method: string;
   /** Path and query. */
   readonly path: string;
-  /** When it came, by `performance.now()`. */
-  readonly atMs: number;
+  /** What the agent answered; undefined as long as it has not, or if it never did. */
+  readonly status: number | undefined;
 }
 
 /** A running proxy. */
@@ -31,16 +31,18 @@ export interface ConsulProxy extends AsyncDisposable {
 
 /** Starts a proxy to the agent at `target`, on a free loopback port. */
 export async function startConsulProxy(target: string): Promise<ConsulProxy> {
-  const requests: ProxiedRequest[] = [];
+  const requests: { -readonly [K in keyof ProxiedRequest]: ProxiedRequest[K] }[] = [];
   const sockets = new Set<Socket>();
   let waiting = 0;
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? "/";
     const method = incoming.method ?? "GET";
-    requests.push({ method, path, atMs: performance.now() });
+    const seen: (typeof requests)[number] = { method, path, status: undefined };
+    requests.push(seen);
     const blocks = /[?&]index=/.test(path);
     if (blocks) waiting++;
     const upstream = request(new URL(path, target), { method, headers: incoming.headers, agent: false }, (answer) => {
+      seen.status = answer.statusCode;
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);
       // An agent that dies in the middle of an answer.

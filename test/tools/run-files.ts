@@ -32,7 +32,7 @@ export async function runFiles(
   files: readonly string[],
   options: RunOptions = {},
 ): Promise<FileResult[]> {
-  const { fileTimeoutMs = 120_000, jobs = Math.max(2, availableParallelism()) } = options;
+  const { fileTimeoutMs = 120_000, jobs = availableParallelism() + 1 } = options;
   // A test that starts another runtime finds it.
   process.env.PATH = [...runtimes.map(({ path }) => dirname(path)), process.env.PATH].join(delimiter);
   const queue = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })));
