@@ -51,13 +51,15 @@ for (const kind of isNode ? agentKinds : []) {
 
     for (const runtime of runtimeNames) {
       test(`client.ts on ${runtime} calls a server on each runtime in turn`, async () => {
-        const args = ["--consul", agent.address, "--every=0", "-n", "6", "crossing"];
+        const args = ["--consul", agent.address, "--every=0", "-n", "600", "crossing"];
         await using client = spawnOn(runtime, "client.ts", args);
         assert.equal(await client.exitCode, 0, client.stderr);
         const line = (address: string) => `client get message: Hello! crossing!This is Server: ${address}, result: 3`;
-        // Two rounds, the same one twice.
-        assert.deepEqual(client.lines.slice(0, 3).sort(), addresses.map(line).sort());
-        assert.deepEqual(client.lines.slice(3), client.lines.slice(0, 3));
+        // The first round, and the same one again and again. So many, as it took some hundred calls on a connection for its
+        // client's leave to end a server on Deno (denoland/deno#36788).
+        const round = client.lines.slice(0, 3);
+        assert.deepEqual(round.toSorted(), addresses.map(line).sort());
+        assert.deepEqual(client.lines, Array.from({ length: 200 }, () => round).flat());
       });
 
       test(`createHelloClient() on ${runtime} calls a server on each runtime, and the script ends by itself`, async () => {
