@@ -81,7 +81,9 @@ function toUniversal(
 ): UniversalServerRequest {
   const target = request.url ?? "";
   // HTTP/1.0 probes come without a host.
-  const authority = ("authority" in request ? request.authority : undefined) || request.headers.host || "localhost";
+  const named = ("authority" in request ? request.authority : undefined) || request.headers.host || "localhost";
+  // node:http2's clients leave out the brackets of an IPv6 host (measured on node 24.21).
+  const authority = named.replace(/^([0-9a-f:.]*:[0-9a-f:.]*):([0-9]+)$/i, "[$1]:$2");
   // A path may begin with "//", which a URL would take for a host: so it is joined, not resolved.
   const url = target.startsWith("/") ? `${scheme}://${authority}${target}` : target === "*" ? undefined : target;
   const header = new Headers();

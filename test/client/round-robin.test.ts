@@ -48,8 +48,9 @@ for (const kind of agentKinds) {
 
     const each = { a: 1000, b: 1000, c: 1000 };
 
-    for (const inFlight of [1, 64]) {
-      // Once is enough: nothing but the first answer comes from the agent here.
+    // With one in flight over one agent only: it takes the longest, and the calls do not know which agent it is.
+    for (const inFlight of kind.name === "embedded agent" ? [1, 64] : [64]) {
+      // Nothing but the first answer comes from the agent here.
       if (kind.name === "embedded agent") {
         test(`lands 3,000 calls exactly 1,000 on each with ${inFlight} in flight`, { timeout: 60_000 }, async () => {
           await using transport = createConsulTransport({ service: "echo", consul: agent.address });
@@ -78,7 +79,7 @@ for (const kind of agentKinds) {
           while (!stop) {
             await registerInstance(consul, { service: "echo", id: "hidden", port: 1, status: "critical" });
             await consul.agent.deregisterService("hidden");
-            await pause(10);
+            await pause(50);
           }
         };
         const disturbing = disturb();

@@ -112,6 +112,14 @@ describe("serve() without fallback", () => {
     assert.equal((await fetch(`${url}/healthz`)).status, 200);
   });
 
+  test("answers a client that leaves out the brackets of an IPv6 host", async () => {
+    const session = await openSession(url);
+    for (const authority of ["::1:10000", "[::1]:10000"]) {
+      assert.equal((await call(session, { ":path": "/healthz", ":authority": authority })).status, 200, authority);
+    }
+    session.destroy();
+  });
+
   test("does not take a path that begins with // for a host", async () => {
     const response = await fetch(`${url}//elsewhere/healthz`);
     assert.equal(response.status, 404);
