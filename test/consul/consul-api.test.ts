@@ -8,7 +8,7 @@ import { ConsulError, isUnknownCheck } from "../../src/consul/consul-error.ts";
 import { compareIndex } from "../../src/consul/consul-index.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
 import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
-import { until } from "../support/until.ts";
+import { until } from "../support/eventually.ts";
 
 for (const kind of agentKinds) {
   describe(`with the ${kind.name}`, { skip: kind.skip }, () => {

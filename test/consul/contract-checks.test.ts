@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { CheckShape, EntryShape } from "../support/consul-shapes.ts";
 import { type ContractAgent, contractKinds } from "../support/contract-agent.ts";
-import { until } from "../support/until.ts";
+import { until } from "../support/eventually.ts";
 
 for (const kind of contractKinds) {
   describe(`the ${kind.name}`, { skip: kind.skip }, () => {

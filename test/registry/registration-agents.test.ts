@@ -10,8 +10,8 @@ import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { agentKinds } from "../support/agent-kinds.ts";
 import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
+import { until } from "../support/eventually.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
-import { until } from "../support/until.ts";
 
 const instance = { name: "Hello", host: "127.0.0.1", port: 10000 } as const;
 const id = "127.0.0.1:10000:Hello";

@@ -11,8 +11,8 @@ import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { agentKinds } from "../support/agent-kinds.ts";
 import { realConsulSkip, startConsul } from "../support/consul-agent.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
+import { until } from "../support/eventually.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
-import { until } from "../support/until.ts";
 
 /** The service's part of an endpoint's id: agents call their nodes differently. */
 const idOf = ({ id }: Endpoint): string => id.slice(id.indexOf("/") + 1);

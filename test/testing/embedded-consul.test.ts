@@ -15,7 +15,7 @@ import {
 } from "../../src/testing/index.ts";
 import type { CheckShape } from "../support/consul-shapes.ts";
 import { asking } from "../support/contract-agent.ts";
-import { until } from "../support/until.ts";
+import { until } from "../support/eventually.ts";
 
 /** An agent whose time the test turns. */
 async function startManual(options: EmbeddedConsulOptions = {}) {

@@ -10,7 +10,7 @@ import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/
 import { createManualClock, startEmbeddedConsul } from "../../src/testing/index.ts";
 import type { CheckShape } from "../support/consul-shapes.ts";
 import { asking } from "../support/contract-agent.ts";
-import { until } from "../support/until.ts";
+import { until } from "../support/eventually.ts";
 
 test("startEmbeddedConsul() passes a gRPC check only when the service it names is serving", async () => {
   const asked: string[] = [];
