@@ -102,6 +102,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
   async function call<R>(
     signal: AbortSignal,
     hasDeadline: boolean,
+    progress: { isWaiting: boolean },
     attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
     mayRepeat: () => boolean,
   ): Promise<R> {
@@ -134,7 +135,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           );
         case "unresolved":
         case "connecting":
+          progress.isWaiting = true;
           await change(signal, waitUntilMs);
+          progress.isWaiting = false;
           continue;
         case "ready":
           break;
@@ -166,10 +169,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
   }
 
   /** Adds what a call was waiting for to the error of a deadline that passed meanwhile. */
-  function explain(error: unknown): never {
-    const { state } = pool;
+  function explain(error: unknown, isWaiting: boolean): never {
     const connectError = ConnectError.from(error);
-    if (connectError.code === Code.DeadlineExceeded && (state.type === "unresolved" || state.type === "connecting")) {
+    if (isWaiting && connectError.code === Code.DeadlineExceeded) {
       throw new ConnectError(
         `${connectError.rawMessage} ${describeWait()}`,
         Code.DeadlineExceeded,
@@ -192,6 +194,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
     return {
       deadline,
+      progress: { isWaiting: false },
       run: {
         interceptors: [...resolved.interceptors],
         ...(signal === undefined ? {} : { signal }),
@@ -211,7 +214,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
 
   return {
     unary(method, signal, timeoutMs, header, message, contextValues) {
-      const { deadline, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
+      const { deadline, progress, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
       return runUnaryCall({
         ...run,
         req: { ...request, stream: false, method, message },
@@ -219,6 +222,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           call(
             req.signal,
             deadline !== undefined,
+            progress,
             async (transport, done) => {
               const remainingMs = deadline?.remainingMs();
               const { method, signal, header, message, contextValues } = req;
@@ -228,10 +232,10 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
             },
             () => true,
           ),
-      }).catch(explain);
+      }).catch((error) => explain(error, progress.isWaiting));
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
-      const { deadline, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
+      const { deadline, progress, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
       return runStreamingCall({
         ...run,
         req: { ...request, stream: true, method, message: input },
@@ -240,6 +244,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           return call(
             req.signal,
             deadline !== undefined,
+            progress,
             async (transport, done) => {
               const remainingMs = deadline?.remainingMs();
               const { method, signal, header, contextValues } = req;
@@ -257,7 +262,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
             () => !messages.wasRead(),
           );
         },
-      }).catch(explain);
+      }).catch((error) => explain(error, progress.isWaiting));
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -86,6 +86,21 @@ describe("createBalancedTransport()", () => {
     await transport.close();
   });
 
+  test("says nothing of waiting when the deadline passes on the wire", async () => {
+    const { clock, fake, transport, client, call } = setUp({ initial: [a] });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    fake.of("a").behaviour = "hang";
+    const hung = rejection(client.unary({}, { timeoutMs: 30 }));
+    await clock.advance(2000);
+    fake.of("a").lose();
+    const error = await hung;
+    assert.equal(error.code, Code.DeadlineExceeded);
+    assert.doesNotMatch(error.rawMessage, /waiting/);
+    await transport.close();
+  });
+
   test("a call that was aborted while it waited is canceled", async () => {
     const { transport, client } = setUp();
     const controller = new AbortController();
