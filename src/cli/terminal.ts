@@ -43,10 +43,11 @@ export function createTerminal(stream: TerminalStream, env: Environment): Termin
   return {
     interactive,
     get columns() {
-      return stream.columns ?? 80;
+      // A terminal that does not know its size says 0.
+      return stream.columns || 80;
     },
     get rows() {
-      return stream.rows ?? 24;
+      return stream.rows || 24;
     },
     style: (style, text) => (interactive ? styleText(style, text, { validateStream: false }) : text),
     line(text) {

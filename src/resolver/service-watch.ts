@@ -137,11 +137,15 @@ class SharedWatch {
   }
 
   #onError(error: unknown): void {
+    const before = this.#feed.latest;
     if (!this.#lost) {
       this.#lost = true;
-      this.#log("warn", "Lost Consul: the last known instances stand", { error });
+      const message =
+        before === undefined
+          ? "Cannot read instances from Consul, trying on"
+          : "Lost Consul: the last known instances stand";
+      this.#log("warn", message, { error });
     }
-    const before = this.#feed.latest;
     if (before !== undefined && !before.stale) this.#feed.publish({ ...before, stale: true });
     this.#feed.fail(error);
   }
