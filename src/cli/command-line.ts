@@ -52,6 +52,8 @@ export async function runCommand<F extends FlagTable>(
   env: Environment,
   run: (invocation: Invocation<F>) => Promise<number>,
 ): Promise<number> {
+  // A reader that is gone or a full disk must not change the exit code.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     const invocation = parseCommandLine(spec, args, env);
     if (invocation === "help") {

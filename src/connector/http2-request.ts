@@ -16,6 +16,9 @@ const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.const
 /** Bytes of an answer that may wait for their reader before the stream is paused. */
 const highWaterBytes = 64 * 1024;
 
+/** Bytes of a header list as RFC 9113 section 10.5.1 counts them; nghttp2 sends no more than 64 KiB. */
+const maxHeaderBytes = 60 * 1024;
+
 /** What a request needs to know of its connection. */
 export interface Http2RequestContext {
   readonly session: http2.ClientHttp2Session;
@@ -43,14 +46,25 @@ export function sendHttp2Request(
   return new Promise((resolve, reject) => {
     const { signal } = request;
     if (signal?.aborted) {
+      context.onClosed();
       reject(getAbortSignalReason(signal));
+      return;
+    }
+    const headers = toHttp2Headers(request);
+    const headerBytes = sizeOf(headers);
+    if (headerBytes > maxHeaderBytes) {
+      // Sent all the same, it would cost the whole session: nghttp2 closes it, Bun with every call on it.
+      context.onClosed();
+      const message = `cannot send ${headerBytes} bytes of metadata as ${maxHeaderBytes} is the most`;
+      reject(new ConnectError(message, Code.ResourceExhausted));
       return;
     }
     let stream: http2.ClientHttp2Stream;
     try {
-      stream = context.session.request(toHttp2Headers(request), { endStream: false });
+      stream = context.session.request(headers, { endStream: false });
     } catch (error) {
-      reject(markUnprocessed(lost(context, error)));
+      context.onClosed();
+      reject(refusedHeader(error) ?? markUnprocessed(lost(context, error)));
       return;
     }
     const body = new StreamBody(stream);
@@ -125,6 +139,21 @@ function lost(context: Http2RequestContext, error: unknown): ConnectError {
   const why = context.lostReason() ?? error;
   const text = why instanceof Error ? why.message : String(why);
   return new ConnectError(`${context.url}: ${text}`, Code.Unavailable, undefined, undefined, why);
+}
+
+/** A header that HTTP/2 forbids (`connection`, `keep-alive`, ...) is the caller's mistake, and would be one on every endpoint. */
+function refusedHeader(error: unknown): ConnectError | undefined {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (!/^ERR_(HTTP2_INVALID_(CONNECTION_HEADERS|HEADER_VALUE|PSEUDOHEADER)|INVALID_(CHAR|HTTP_TOKEN))$/.test(code))
+    return undefined;
+  const text = error instanceof Error ? error.message : "";
+  return new ConnectError(text, Code.InvalidArgument, undefined, undefined, error);
+}
+
+function sizeOf(headers: http2.OutgoingHttpHeaders): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) bytes += name.length + String(value).length + 32;
+  return bytes;
 }
 
 /** Names of RFC 9113 section 7. */

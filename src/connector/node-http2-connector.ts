@@ -3,7 +3,7 @@
 
 import * as http2 from "node:http2";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import { createSecureContext, type TLSSocket } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
@@ -51,8 +51,22 @@ export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
     throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
   }
+  checkPem(tls);
   const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock };
   return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
+}
+
+/** What the runtime cannot read would otherwise fail every connection, one by one. */
+function checkPem({ ca, cert, key }: ClientTlsOptions): void {
+  try {
+    createSecureContext({
+      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    });
+  } catch (cause) {
+    throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
+  }
 }
 
 class ConnectTimeout extends Error {
@@ -191,6 +205,8 @@ class NodeHttp2Connection implements Connection {
 
   async #send(request: UniversalClientRequest): Promise<UniversalClientResponse> {
     const session = this.#session;
+    // node closes a session by itself in some cases, without a GOAWAY of the peer: it takes no new calls, so it must be replaced.
+    if (this.state.type === "ready" && session?.closed) this.#move({ type: "draining" });
     if (this.state.type !== "ready" || session === undefined || session.closed || session.destroyed) {
       throw markUnprocessed(
         new ConnectError(`the connection to ${this.endpoint.url} takes no new calls`, Code.Unavailable),

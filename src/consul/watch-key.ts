@@ -52,7 +52,13 @@ function createIterator(
       onResult: (result, changed) => {
         if (changed) onChange(result.data);
       },
-      onError,
+      onError: (error) => {
+        try {
+          onError(error);
+        } catch {
+          // A listener that throws must not end the watch.
+        }
+      },
       ...(waitMs === undefined ? {} : { waitMs }),
       ...(clock === undefined ? {} : { clock }),
       ...(random === undefined ? {} : { random }),

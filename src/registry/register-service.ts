@@ -162,6 +162,15 @@ class KeptRegistration implements Registration {
     if (!this.#ended.signal.aborted) this.#startPulse();
   }
 
+  async #registerLater(): Promise<void> {
+    try {
+      await sleep(this.#settings.check.intervalMs, this.#settings.clock, this.#ended.signal);
+    } catch {
+      return;
+    }
+    await this.#register();
+  }
+
   async #putRegistration(): Promise<void> {
     // Later ones must not remove the maintenance that an operator has set meanwhile.
     const replaceExistingChecks = !this.#everPut;
@@ -229,13 +238,21 @@ class KeptRegistration implements Registration {
 
   #onBeatFailed(error: unknown): void {
     if (error === forgotten || isUnknownCheck(error)) {
-      const { name, id, client, logger } = this.#settings;
-      logger.warn("Consul has forgotten the instance, registering it again", {
-        service: name,
-        id,
-        consul: client.address,
-      });
-      void this.#register();
+      if (this.#state.type === "registered") {
+        const { name, id, client, logger } = this.#settings;
+        logger.warn("Consul has forgotten the instance, registering it again", {
+          service: name,
+          id,
+          consul: client.address,
+        });
+        void this.#register();
+        return;
+      }
+      // No heartbeat was accepted since the last registration: whoever took that is not who answers these (several agents behind
+      // one address, say). Once an interval is enough.
+      this.#trouble.failed(error);
+      this.#pulse?.stop();
+      void this.#registerLater();
       return;
     }
     if (this.#state.type === "registering") this.#state = { ...this.#state, lastError: error };

@@ -61,10 +61,18 @@ export function createNodeFetch(options: NodeFetchOptions = {}): ConsulFetch {
       signal?.addEventListener("abort", onAbort, { once: true });
       request.on("error", fail);
       request.on("response", (message) => {
-        readWhole(message).then((bytes) => {
-          finish();
-          resolve(toResponse(message, bytes));
-        }, fail);
+        readWhole(message)
+          .then((bytes) => {
+            // Throws for a status that fetch does not know.
+            const response = toResponse(message, bytes);
+            finish();
+            resolve(response);
+          })
+          .catch(fail);
+      });
+      request.on("upgrade", (_message, socket) => {
+        socket.destroy();
+        fail(new Error("the server switched protocols unasked"));
       });
       request.end(body);
     });

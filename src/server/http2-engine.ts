@@ -87,14 +87,19 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
 }
 
 /**
- * Puts every close of a session off to the next turn. The runtime closes it by itself when the client's GOAWAY arrives, in the
- * middle of reading: its answer then names a last stream below those that came in the same packet. node 24.21 refuses them
- * although they are being answered, and Deno 2.9.6 dies of an assertion where there are two (denoland/deno#36788). A turn later they count.
+ * Puts every end of a session off to the next turn. The runtime ends it by itself when the client's GOAWAY arrives, in the
+ * middle of reading. Its answer then names a last stream below those that came in the same packet: node 24.21 refuses them
+ * although they are being answered, and Deno 2.9.6 dies of an assertion where there are two (denoland/deno#36788), or of a
+ * segmentation fault where the GOAWAY carries an error and frames follow it. A turn later all is well.
  */
 function closeBetweenReads(session: ServerHttp2Session): void {
   const close = session.close.bind(session);
   session.close = (callback) => {
     setImmediate(() => close(callback));
+  };
+  const destroy = session.destroy.bind(session);
+  session.destroy = (error, code) => {
+    setImmediate(() => destroy(error, code));
   };
 }
 

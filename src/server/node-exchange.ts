@@ -82,6 +82,8 @@ function toUniversal(
   const target = request.url ?? "";
   // HTTP/1.0 probes come without a host.
   const named = ("authority" in request ? request.authority : undefined) || request.headers.host || "localhost";
+  // Anything but a host and a port would become part of the path.
+  if (/[/?#@\\\s]/.test(named)) throw new TypeError("the host is no host");
   // node:http2's clients leave out the brackets of an IPv6 host (measured on node 24.21).
   const authority = named.replace(/^([0-9a-f:.]*:[0-9a-f:.]*):([0-9]+)$/i, "[$1]:$2");
   // A path may begin with "//", which a URL would take for a host: so it is joined, not resolved.

@@ -13,7 +13,7 @@ import {
 import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
-import type { BackoffOptions } from "../core/backoff.ts";
+import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
@@ -29,7 +29,7 @@ export interface BalancingOptions {
   readonly balancer?: NewPicker;
   /** Interceptors around every call, outermost first. They run once a call, before an endpoint is picked. */
   readonly interceptors?: readonly Interceptor[];
-  /** Deadline in milliseconds of calls that name none. Default: no deadline. */
+  /** Deadline in milliseconds of calls that name none, at most 2147483647. Default: no deadline. */
   readonly defaultTimeoutMs?: number;
   /** How long a call without a deadline waits for the first answer about endpoints and for a connection, in milliseconds. Default 10000. */
   readonly waitTimeoutMs?: number;
@@ -272,6 +272,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
 /** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
 const placeholderUrl = "http://balanced.invalid";
 
+/** The longest that the runtimes' timers can wait: 24.8 days. */
+const maxTimeoutMs = 0x7fff_ffff;
+
 /** A deadline, from the call's own timeout or the transport's default. As in Connect, a timeout of 0 or less means none. */
 function deadlineOf(timeoutMs: number | undefined, defaultTimeoutMs: number | undefined, clock: Clock) {
   const chosenMs = timeoutMs ?? defaultTimeoutMs;
@@ -303,9 +306,17 @@ function resolveOptions(options: BalancedTransportOptions) {
     logger: options.logger ?? silentLogger,
   };
   for (const name of ["waitTimeoutMs", "settleMs", "emptyGraceMs", "closeGraceMs"] as const) {
-    if (!(resolved[name] >= 0)) {
+    if (typeof resolved[name] !== "number" || !(resolved[name] >= 0)) {
       throw new RangeError(`Cannot create transport as "${name}" must be >= 0: received ${resolved[name]}`);
     }
   }
+  const { defaultTimeoutMs } = resolved;
+  if (defaultTimeoutMs !== undefined && !(defaultTimeoutMs > 0 && defaultTimeoutMs <= maxTimeoutMs)) {
+    throw new RangeError(
+      `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimeoutMs}: received ${defaultTimeoutMs}`,
+    );
+  }
+  // Throws for delays outside their range, before anything connects.
+  createBackoff(resolved.backoff);
   return resolved;
 }

@@ -45,7 +45,7 @@ export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
   readonly #subchannels = new Map<string, Subchannel>();
   /** Subchannels that finish their calls and are in use no more. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #leaving = new Map<Subchannel, Promise<void>>();
   readonly #waiters = new Set<() => void>();
   #unsubscribe: (() => void) | undefined;
   #picker: Picker | undefined;
@@ -90,21 +90,26 @@ export class ConnectionPool {
     this.#unsubscribe?.();
     this.#cancelSettle?.();
     this.#cancelGrace?.();
-    const subchannels = [...this.#subchannels.values()];
+    const subchannels = [...this.#subchannels.values(), ...this.#leaving.keys()];
     this.#subchannels.clear();
     this.#move({ type: "closed" });
     const cancel = this.#options.clock.schedule(graceMs, () => {
       for (const subchannel of subchannels) void subchannel.close(new Error("the transport was closed"));
     });
-    await Promise.all([...subchannels.map((subchannel) => subchannel.drain()), ...this.#leaving]);
+    await Promise.all(subchannels.map((subchannel) => subchannel.drain()));
     cancel();
   }
 
   #onSnapshot(snapshot: ResolverSnapshot): void {
     if (this.state.type === "closed") return;
-    this.#cancelGrace?.();
-    this.#cancelGrace = undefined;
+    const wasHolding = this.#holding;
     this.#holding = snapshot.endpoints.length === 0 && this.#ready.length > 0;
+    if (!this.#holding) {
+      this.#cancelGrace?.();
+      this.#cancelGrace = undefined;
+    }
+    // The same answer again, fresh or stale: the grace runs from the first.
+    if (this.#holding && wasHolding) return;
     if (this.#holding) {
       // Consul is the authority on who exists, the connection on who answers: an agent that was wiped, or a token that lost its
       // rights, also answers "none".
@@ -154,8 +159,10 @@ export class ConnectionPool {
   #remove(subchannel: Subchannel): void {
     this.#subchannels.delete(subchannel.endpoint.id);
     this.#options.logger.debug("endpoint removed", { endpoint: subchannel.endpoint.url, id: subchannel.endpoint.id });
-    const left = subchannel.drain().finally(() => this.#leaving.delete(left));
-    this.#leaving.add(left);
+    this.#leaving.set(
+      subchannel,
+      subchannel.drain().finally(() => this.#leaving.delete(subchannel)),
+    );
   }
 
   #onSubchannel(subchannel: Subchannel): void {

@@ -62,6 +62,10 @@ export function discoveryInterceptor(options: DiscoveryInterceptorOptions): Disc
   /** Waits for the first answer, or for `close()`. */
   const firstAnswer = (signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(getAbortSignalReason(signal));
+        return;
+      }
       const settle = (act: () => void) => {
         waiters.delete(onAnswer);
         cancel();
