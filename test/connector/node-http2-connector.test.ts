@@ -100,6 +100,22 @@ describe("createNodeHttp2Connector()", () => {
     await peer.close();
   });
 
+  test("metadata that is too large or forbidden fails its own call only", async () => {
+    const peer = await startH2Peer({ name: "p" });
+    const { connection, client } = await openReady(peer.url);
+    const large = await rejection(client.unary({}, { headers: { "x-large": "x".repeat(70_000) } }));
+    assert.equal(large.code, Code.ResourceExhausted);
+    assert.equal(callFate(large), "maybe-processed");
+    assert.equal((await client.unary({})).server, "p");
+    const near = await client.unary({ text: "near" }, { headers: { "x-large": "x".repeat(8_000) } });
+    assert.equal(near.text, "near");
+    const slow = setTimeout(() => void connection.close(new Error("drain() hangs")), 2000);
+    await connection.drain();
+    clearTimeout(slow);
+    assert.deepEqual(connection.state, { type: "closed", reason: undefined });
+    await peer.close();
+  });
+
   test("a call that is aborted is canceled here and seen as canceled there", async () => {
     const peer = await startH2Peer();
     const { connection, client } = await openReady(peer.url);

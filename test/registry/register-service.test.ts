@@ -166,6 +166,21 @@ describe("registerService() keeps registered", () => {
     });
   }
 
+  test("once a heartbeat interval, not faster, when whoever takes registrations never knows the check", async () => {
+    const { consul, clock, start } = bench();
+    consul.gate = (call) =>
+      call.action === "update" ? Promise.reject(consulError(404, 'Unknown check ID "x".')) : undefined;
+    const registration = start();
+    await clock.advance(60_000);
+    assert.ok(consul.count("register") >= 10, `${consul.count("register")} registrations`);
+    assert.ok(consul.count("register") <= 13, `${consul.count("register")} registrations`);
+    assert.equal(registration.state.type, "registering");
+    consul.gate = () => undefined;
+    await clock.advance(6000);
+    assert.equal(registration.state.type, "registered");
+    await closeAll(registration, clock);
+  });
+
   test("after an outage in which the agent forgot it, with one registration", async () => {
     const { consul, clock, logger, start } = bench();
     const registration = start();

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
@@ -110,6 +112,17 @@ describe("serve() without fallback", () => {
     assert.equal(answer.status, 400);
     session.destroy();
     assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  });
+
+  test("does not let a host become part of the path", async () => {
+    const { hostname, port } = new URL(url);
+    for (const host of ["x/healthz?", "x/healthz#", "u@x", "x\\healthz?"]) {
+      const socket = connect(Number(port), hostname);
+      socket.write(`GET /public HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      const [head] = (await once(socket, "data")) as [Buffer];
+      assert.match(head.toString(), /^HTTP\/1\.1 400 /, host);
+      socket.destroy();
+    }
   });
 
   test("answers a client that leaves out the brackets of an IPv6 host", async () => {

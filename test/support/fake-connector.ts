@@ -15,6 +15,9 @@ export class FakeConnection implements Connection {
   state: ConnectionState = { type: "idle" };
   behaviour: FakeBehaviour = "answer";
   calls = 0;
+  /** False: calls are in flight that do not end, so `drain()` waits for `close()`. */
+  drains = true;
+  readonly #closed = Promise.withResolvers<void>();
   closedWith: unknown;
   readonly #listener: ConnectionListener;
 
@@ -65,6 +68,7 @@ export class FakeConnection implements Connection {
   }
 
   async drain(): Promise<void> {
+    if (!this.drains) return this.#closed.promise;
     if (this.state.type !== "closed") this.#move({ type: "closed", reason: undefined });
   }
 
@@ -92,6 +96,7 @@ export class FakeConnection implements Connection {
 
   #move(state: ConnectionState): void {
     this.state = state;
+    if (state.type === "closed") this.#closed.resolve();
     this.#listener.onState(state);
   }
 }

@@ -323,10 +323,49 @@ describe("createBalancedTransport()", () => {
     assert.equal((await rejection(call())).code, Code.Canceled);
   });
 
+  test("close() cuts the calls of an endpoint that was removed, after closeGraceMs", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b], closeGraceMs: 3000 });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    await first;
+    const leaving = fake.of("a");
+    leaving.drains = false;
+    resolver.push([b]);
+    const closing = transport.close();
+    await clock.advance(2999);
+    assert.notEqual(leaving.state.type, "closed");
+    await clock.advance(1);
+    await closing;
+    assert.equal(leaving.state.type, "closed");
+    assert.equal(clock.pending, 0);
+  });
+
+  test("counts emptyGraceMs from the first empty answer, however often it is repeated", async () => {
+    const { clock, resolver, fake, transport, call } = setUp({ initial: [a], emptyGraceMs: 1000 });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    for (let repeat = 0; repeat < 4; repeat++) {
+      resolver.push([]);
+      await clock.advance(250);
+    }
+    assert.match((await rejection(call())).rawMessage, /no instance/);
+    await transport.close();
+  });
+
   test("rejects options outside their range", () => {
     const { connector } = createFakeConnector();
     const resolver = createHandResolver([]);
     assert.throws(() => createBalancedTransport({ resolver, connector, waitTimeoutMs: -1 }), RangeError);
     assert.throws(() => createBalancedTransport({ resolver, connector, settleMs: Number.NaN }), RangeError);
+    assert.throws(() => createBalancedTransport({ resolver, connector, closeGraceMs: "5" as never }), RangeError);
+    for (const defaultTimeoutMs of [0, -5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+      assert.throws(() => createBalancedTransport({ resolver, connector, defaultTimeoutMs }), RangeError);
+    }
+    assert.throws(
+      () => createBalancedTransport({ resolver, connector, backoff: { initialMs: Number.NaN } }),
+      RangeError,
+    );
   });
 });

@@ -98,6 +98,14 @@ describe("discoveryInterceptor()", () => {
     assert.equal(clock.pending, 0);
   });
 
+  test("a call that was aborted before it began does not wait for the first answer", async () => {
+    const discovery = discoveryInterceptor({ resolver: createHandResolver() });
+    const signal = AbortSignal.abort(new ConnectError("enough", Code.Canceled));
+    const request = { stream: false, url: "http://unused.invalid/s/m", header: new Headers(), signal };
+    await assert.rejects(discovery(async () => assert.fail("it was sent"))(request as never), /enough/);
+    await discovery.close();
+  });
+
   test("leaves the rest of the request alone: base path, header, context values, deadline", async () => {
     const resolver = createHandResolver([endpoint("a", { url: "http://a.test:1" })]);
     const discovery = discoveryInterceptor({ resolver });
