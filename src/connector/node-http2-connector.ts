@@ -3,7 +3,7 @@
 
 import * as http2 from "node:http2";
 import type { Socket } from "node:net";
-import { createSecureContext, type TLSSocket } from "node:tls";
+import { createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
@@ -56,14 +56,18 @@ export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}
   return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
 }
 
+function toSecureContext({ ca, cert, key }: ClientTlsOptions): SecureContextOptions {
+  return {
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
 /** What the runtime cannot read would otherwise fail every connection, one by one. */
-function checkPem({ ca, cert, key }: ClientTlsOptions): void {
+function checkPem(tls: ClientTlsOptions): void {
   try {
-    createSecureContext({
-      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-    });
+    createSecureContext(toSecureContext(tls));
   } catch (cause) {
     throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
   }
@@ -114,12 +118,10 @@ class NodeHttp2Connection implements Connection {
   connect(): void {
     if (this.state.type !== "idle") return;
     this.state = { type: "connecting" };
-    const { ca, cert, key, serverName } = this.#options.tls;
+    const { tls } = this.#options;
     const session = http2.connect(this.endpoint.url, {
-      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-      ...(serverName === undefined ? {} : { servername: serverName }),
+      ...toSecureContext(tls),
+      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
     });
     this.#session = session;
     // Ready means that the peer has spoken HTTP/2, not only that it accepted: its SETTINGS come first (RFC 9113 section 3.4).

@@ -6,6 +6,7 @@ import { callFate } from "../../src/transport/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { endpoint } from "../support/endpoints.ts";
+import { eventually } from "../support/eventually.ts";
 import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -121,10 +122,10 @@ describe("createNodeHttp2Connector()", () => {
     const { connection, client } = await openReady(peer.url);
     const controller = new AbortController();
     const pending = rejection(client.unary({ delayMs: 1000 }, { signal: controller.signal }));
-    while (peer.handled === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.handled", () => peer.handled > 0);
     controller.abort();
     assert.equal((await pending).code, Code.Canceled);
-    while (peer.aborted === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.aborted", () => peer.aborted > 0);
     await connection.close();
     await peer.close();
   });
@@ -145,7 +146,7 @@ describe("createNodeHttp2Connector()", () => {
       for await (const _ of client.serverStream({ count: 100, delayMs: 50 })) peer.handled;
     })();
     const streaming = rejection(stream);
-    while (peer.handled < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.handled", () => peer.handled >= 2);
     peer.cut();
     for (const error of [await pending, await streaming]) {
       assert.equal(error.code, Code.Unavailable);
@@ -200,7 +201,7 @@ describe("createNodeHttp2Connector()", () => {
     const peer = await startH2Peer();
     const { client, states, until } = await openReady(peer.url);
     const inFlight = client.unary({ text: "last", delayMs: 150 });
-    while (peer.handled === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.handled", () => peer.handled > 0);
     peer.goaway();
     await until("draining");
     assert.equal(callFate(await rejection(client.unary({}))), "unprocessed");
@@ -214,7 +215,7 @@ describe("createNodeHttp2Connector()", () => {
     const peer = await startH2Peer();
     const { connection, client, states } = await openReady(peer.url);
     const inFlight = client.unary({ text: "last", delayMs: 100 });
-    while (peer.handled === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.handled", () => peer.handled > 0);
     const drained = connection.drain();
     assert.equal(connection.state.type, "draining");
     assert.equal(callFate(await rejection(client.unary({}))), "unprocessed");
@@ -242,7 +243,7 @@ describe("createNodeHttp2Connector()", () => {
     const peer = await startH2Peer();
     const { connection, client } = await openReady(peer.url);
     const pending = rejection(client.unary({ delayMs: 5000 }));
-    while (peer.handled === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually("peer.handled", () => peer.handled > 0);
     await connection.close(new Error("enough"));
     assert.equal((await pending).code, Code.Unavailable);
     await peer.close();
