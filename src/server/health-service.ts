@@ -59,5 +59,5 @@ async function* watch(health: HealthStatus, service: string, context: HandlerCon
   }
   context.signal.throwIfAborted();
   // `unavailable`, so that health-checking clients watch again elsewhere (gRFC A17 has them retry on any other end).
-  throw new ConnectError("the server is shutting down", Code.Unavailable);
+  throw health.ended.reason;
 }

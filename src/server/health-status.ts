@@ -1,6 +1,8 @@
 // What a server says of its health, by service name: one table that the gRPC health service and /healthz read.
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
+import { Code, ConnectError } from "@connectrpc/connect";
+
 /** What can be said of a service, in the words of grpc.health.v1. */
 export type ServingStatus = "UNKNOWN" | "SERVING" | "NOT_SERVING";
 
@@ -23,7 +25,7 @@ export interface HealthStatus extends HealthReporter {
   watch(service: string, onChange: () => void): () => void;
   /** Everything is NOT_SERVING from now on. */
   drain(): void;
-  /** Aborted by `end()`: whoever watches should stop, for the server leaves. */
+  /** Aborted by `end()`, with a ConnectError `unavailable`: whoever watches should stop, for the server leaves. */
   readonly ended: AbortSignal;
   /** Sends the watchers away. */
   end(): void;
@@ -62,7 +64,7 @@ export function createHealthStatus(): HealthStatus {
     },
     ended: ended.signal,
     end() {
-      ended.abort();
+      ended.abort(new ConnectError("the server is shutting down", Code.Unavailable));
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Clock } from "../core/clock.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import { serveExchange } from "./node-exchange.ts";
 
@@ -10,6 +11,9 @@ import { serveExchange } from "./node-exchange.ts";
  * common proxies, lest they meet a connection that we are just closing.
  */
 const idleTimeoutMs = 75_000;
+
+/** How long a client may go on sending after its answer, where the connection closes with it. */
+const uploadGraceMs = 1000;
 
 interface Connection {
   requests: number;
@@ -52,7 +56,15 @@ export function createHttp1Engine({ handler, scheme, calls, clock, logger }: Eng
       connection.requests--;
       if (connection.requests === 0 && connections.has(socket)) waitForRequest(socket, connection);
     });
-    void serveExchange(request, response, { handler, scheme, logger, lastOnConnection: () => announced });
+    void serveExchange(request, response, {
+      handler,
+      scheme,
+      logger,
+      lastOnConnection: () => announced,
+      beforeEnd: async () => {
+        if (isLastOnConnection(request, response)) await untilUploaded(request, clock);
+      },
+    });
   });
 
   return {
@@ -78,4 +90,28 @@ export function createHttp1Engine({ handler, scheme, calls, clock, logger }: Eng
       for (const socket of connections.keys()) socket.destroy();
     },
   };
+}
+
+/** Whether the connection closes with this answer (RFC 9112 section 9.3). Bun's `shouldKeepAlive` does not know (1.4.5). */
+function isLastOnConnection(request: IncomingMessage, response: ServerResponse): boolean {
+  const { connection = "" } = request.headers;
+  if (response.getHeader("connection") === "close" || /\bclose\b/i.test(connection)) return true;
+  return request.httpVersion === "1.0" && !/\bkeep-alive\b/i.test(connection);
+}
+
+/**
+ * Resolves when the client has sent its whole request, or has had its time. A connection that is closed before is reset, and
+ * the reset may overtake the answer (RFC 9112 section 9.6): the client would never learn that its message was too large.
+ */
+function untilUploaded(request: IncomingMessage, clock: Clock): Promise<void> {
+  if (request.complete) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      cancel();
+      resolve();
+    };
+    const cancel = clock.schedule(uploadGraceMs, settle);
+    request.once("end", settle);
+    request.once("close", settle);
+  });
 }

@@ -20,19 +20,24 @@ async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** Hands a request to a fetch handler. Rejects with what the handler throws, and with TypeError for methods fetch forbids. */
+/** Hands a request to a fetch handler. Rejects with what the handler throws. Answers 501 to methods that fetch cannot say. */
 export async function respondWith(
   fetchHandler: (request: Request) => Response | Promise<Response>,
   request: UniversalServerRequest,
 ): Promise<UniversalServerResponse> {
   const { url, method, header, signal } = request;
+  // https://fetch.spec.whatwg.org/#forbidden-method: the constructor throws, but for Bun's, which takes TRACE (1.4.5).
+  if (/^(?:CONNECT|TRACE|TRACK)$/i.test(method)) return textResponse(501, "Not Implemented");
   const init: RequestInit & { duplex?: "half" } = { method, headers: header, signal };
   if (method !== "GET" && method !== "HEAD") {
     init.body = toStream(request.body as AsyncIterable<Uint8Array>);
     // Streamed bodies need it: https://fetch.spec.whatwg.org/#dom-requestinit-duplex
     init.duplex = "half";
   }
-  const response = await fetchHandler(new Request(url, init));
+  const asked = new Request(url, init);
+  // Bun makes a GET of every method that it does not know (1.4.5).
+  if (asked.method !== method) return textResponse(501, "Not Implemented");
+  const response = await fetchHandler(asked);
   return {
     status: response.status,
     header: response.headers,

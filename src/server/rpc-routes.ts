@@ -1,4 +1,5 @@
-// Turns the user's routes into handlers by path, with the standard health service beside them. Serves nothing itself.
+// Turns the user's routes into handlers by path, with the standard services for health and reflection beside them. Serves
+// nothing itself.
 
 import {
   type ConnectRouter,
@@ -9,8 +10,10 @@ import {
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthService } from "./health-service.ts";
 import type { HealthStatus } from "./health-status.ts";
+import { reflectionServices, routeReflection } from "./reflection-service.ts";
 
 /** What the routes are built from. */
 export interface RpcRoutesOptions {
@@ -24,6 +27,8 @@ export interface RpcRoutesOptions {
   readonly shutdownSignal: AbortSignal;
   /** Where every routed service becomes SERVING, unless its status is set already. */
   readonly health: HealthStatus;
+  /** Whether reflection is served too. */
+  readonly reflection: boolean;
 }
 
 /** What was routed. */
@@ -34,9 +39,9 @@ export interface RpcRoutes {
   readonly services: readonly string[];
 }
 
-/** Builds the routes. Throws TypeError where a method is routed twice, or the health service at all: it is served already. */
+/** Builds the routes. Throws TypeError where a method is routed twice, or a service that is served already. */
 export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
-  const { health } = options;
+  const { health, reflection } = options;
   const routerOptions: ConnectRouterOptions = {
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: [...options.interceptors],
@@ -51,8 +56,16 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
       `Cannot serve as "routes" must leave ${Health.typeName} to the server: use its health.setStatus() instead`,
     );
   }
+  const twice = reflection ? services.find((service) => reflectionServices.includes(service)) : undefined;
+  if (twice !== undefined) {
+    throw new TypeError(`Cannot serve as "routes" must leave ${twice} to the server where "reflection" is on`);
+  }
   for (const service of services) if (health.status(service) === undefined) health.setStatus(service, "SERVING");
   router.service(Health, createHealthService(health));
+  if (reflection) {
+    // Tools keep their stream open: it must not hold up a drain. Options of a service replace the router's.
+    routeReflection(router, { interceptors: [...options.interceptors, failWhenCut(health.ended)] });
+  }
 
   const handlers = new Map<string, UniversalHandler>();
   for (const handler of router.handlers) {

@@ -7,6 +7,7 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { AdvertiseOptions } from "./announced-address.ts";
+import { type CorsOptions, type CorsPolicy, resolveCors } from "./cors-options.ts";
 import type { Server } from "./server.ts";
 import type { ServerTlsOptions } from "./tls-front.ts";
 
@@ -36,8 +37,21 @@ export interface ServeOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Largest message taken, in bytes, from 1 to 4294967295; larger ones fail with `resource_exhausted`. Default 4194304 (4 MiB). */
   readonly maxReceiveBytes?: number;
-  /** Answers requests that are neither RPCs nor for `/healthz`. Default: 404. */
+  /**
+   * Answers requests that are neither RPCs nor for `/healthz`. Default: 404. Name the content type yourself: Bun's
+   * `new Response("text")` has none.
+   */
   readonly fallback?: (request: Request) => Response | Promise<Response>;
+  /**
+   * Pages of these origins may call the server from a browser, by Connect and gRPC-Web; see also `CorsOptions`. It covers RPCs,
+   * `/healthz` and the server's own refusals; the fallback answers for itself. Default: none, and no CORS header anywhere.
+   */
+  readonly cors?: readonly string[] | CorsOptions;
+  /**
+   * Serves reflection, `grpc.reflection.v1` and `v1alpha`, so that tools like grpcurl need no .proto files: whoever can call
+   * the server can then read what it serves. The interceptors are around it too. Default false.
+   */
+  readonly reflection?: boolean;
   /** What to announce instead of the address listened on. */
   readonly advertise?: AdvertiseOptions;
   /** The agent to register with: a client, its options, or its address. Absent: no registration. */
@@ -55,11 +69,13 @@ export interface ServeOptions {
 }
 
 /** Options with every default in its place. */
-export interface ResolvedServeOptions extends Omit<ServeOptions, "service"> {
+export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors"> {
   readonly host: string;
   readonly port: number;
   readonly interceptors: readonly Interceptor[];
   readonly maxReceiveBytes: number;
+  readonly cors: CorsPolicy | undefined;
+  readonly reflection: boolean;
   readonly service: ServiceOptions;
   readonly graceMs: number;
   readonly drainMarginMs: number;
@@ -71,13 +87,14 @@ export interface ResolvedServeOptions extends Omit<ServeOptions, "service"> {
 /** Fills in the defaults. Throws TypeError or RangeError that names the option, the rule and the value. */
 export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions {
   const { host = "127.0.0.1", port = 0, maxReceiveBytes = 4 * 1024 * 1024, tls, advertise, service = {} } = options;
-  const { graceMs = 10_000, drainMarginMs = 1000 } = options;
+  const { graceMs = 10_000, drainMarginMs = 1000, reflection = false } = options;
   if (typeof options.routes !== "function") refuse("routes", "must be a function", options.routes);
   if (typeof host !== "string" || host === "") refuse("host", "must be a non-empty string", host);
   checkInteger("port", port, 0, 65535);
   if (advertise?.port !== undefined) checkInteger("advertise.port", advertise.port, 1, 65535);
   if (advertise?.host === "") refuse("advertise.host", "must be a non-empty string", advertise.host);
   checkInteger("maxReceiveBytes", maxReceiveBytes, 1, 0xffff_ffff);
+  if (typeof reflection !== "boolean") refuse("reflection", "must be a boolean", reflection);
   checkDuration("graceMs", graceMs);
   checkDuration("drainMarginMs", drainMarginMs);
   if (tls?.requireClientCert === true && tls.ca === undefined) {
@@ -92,6 +109,8 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     port,
     interceptors: options.interceptors ?? [],
     maxReceiveBytes,
+    cors: resolveCors(options.cors),
+    reflection,
     service: typeof service === "string" ? { name: service } : service,
     graceMs,
     drainMarginMs,
@@ -111,6 +130,6 @@ function checkInteger(option: string, value: number, min: number, max: number): 
 }
 
 function checkDuration(option: string, value: number): void {
-  if (value >= 0 && value < Number.POSITIVE_INFINITY) return;
+  if (typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY) return;
   throw new RangeError(`Cannot serve as "${option}" must be milliseconds, at least 0: received ${value}`);
 }

@@ -25,8 +25,8 @@ const lingerMs = 1000;
 const lastWordsMs = 100;
 
 /**
- * Serves gRPC, gRPC-Web and Connect on one port, over HTTP/2 and HTTP/1.1 alike, with the standard health service and
- * `/healthz`, and registers the instance in Consul where `consul` is given.
+ * Serves gRPC, gRPC-Web and Connect on one port, over HTTP/2 and HTTP/1.1 alike, with the standard health service,
+ * `/healthz` and, where it is asked for, reflection. Registers the instance in Consul where `consul` is given.
  * Starts at once and returns before the port is open: await `ready`. Consul may be away: the server serves all the same, and is
  * registered when Consul comes. Throws TypeError or RangeError for bad options, before any I/O. The caller closes the server.
  */
@@ -56,7 +56,7 @@ class RunningServer implements Server {
     // Whoever does not wait for it must not crash by it.
     this.ready.catch(() => {});
     this.#options = options;
-    const { interceptors, maxReceiveBytes, fallback, logger, clock, host, port, tls } = options;
+    const { interceptors, maxReceiveBytes, fallback, cors, reflection, logger, clock, host, port, tls } = options;
     const rpc = createRpcRoutes({
       routes: (router) => options.routes(router, this),
       interceptors: [
@@ -67,9 +67,10 @@ class RunningServer implements Server {
       maxReceiveBytes,
       shutdownSignal: this.#cut.signal,
       health: this.health,
+      reflection,
     });
     this.#plan = planRegistration(options, rpc.services, this.health);
-    const handler = createRequestHandler({ rpc, health: this.health, fallback, logger });
+    const handler = createRequestHandler({ rpc, health: this.health, fallback, cors, logger });
     this.#listener = createListener({ host, port, tls, handler, calls: this.#calls, clock, logger });
   }
 

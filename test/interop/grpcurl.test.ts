@@ -1,4 +1,4 @@
-// grpcurl, with the .proto files, calls our server on every runtime.
+// grpcurl calls our server on every runtime, with the .proto files and, by reflection, without.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -12,6 +12,13 @@ async function grpcurl(proto: string, data: object, address: string, method: str
   await using command = startGo("grpcurl", [...flags, "-d", JSON.stringify(data), address, method]);
   const exitCode = await command.exitCode;
   return { exitCode, answer: exitCode === 0 ? JSON.parse(command.stdout) : command.stderr };
+}
+
+/** Runs grpcurl without a .proto file to its end; what it printed. */
+async function grpcurlAlone(...args: readonly string[]): Promise<string> {
+  await using command = startGo("grpcurl", ["-plaintext", ...args]);
+  assert.equal(await command.exitCode, 0, command.stderr);
+  return command.stdout.trim();
 }
 
 const helloProto = "HelloService_proto/hello_service.proto";
@@ -48,6 +55,27 @@ describe("grpcurl", { skip: realConsulSkip || goSkip }, () => {
       assert.deepEqual(await check("HelloService_proto.HelloService"), { exitCode: 0, answer: { status: "SERVING" } });
       const notFound = 5;
       assert.equal((await check("nobody.Knows")).exitCode, 64 + notFound);
+    });
+
+    test(`grpcurl needs no .proto file for our server on ${runtime}`, async () => {
+      await using server = await startOurServer(runtime, consul, `grpcurl-alone-${runtime}`);
+      const [address = ""] = await server.ready(1);
+      assert.deepEqual((await grpcurlAlone(address, "list")).split("\n"), [
+        "HelloService_proto.HelloService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+      ]);
+      assert.match(
+        await grpcurlAlone(address, "describe", "HelloService_proto.HelloService"),
+        /rpc SayHello \( \.HelloService_proto\.HelloRequest \) returns \( \.HelloService_proto\.HelloResponse \)/,
+      );
+      assert.match(await grpcurlAlone(address, "describe", ".HelloService_proto.HelloRequest"), /int32 num1 = 2;/);
+      const data = JSON.stringify({ name: "grpcurl", num1: 1, num2: 2 });
+      assert.deepEqual(
+        JSON.parse(await grpcurlAlone("-d", data, address, "HelloService_proto.HelloService/SayHello")),
+        { message: `Hello! grpcurl!This is Server: ${address}`, result: 3 },
+      );
     });
   }
 });

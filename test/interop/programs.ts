@@ -1,5 +1,5 @@
 // Starts the programs that the interop suite lets meet: our server and client on each runtime, and the Go programs that
-// `npm run interop` builds from test/interop/go. Builds nothing itself.
+// `npm run interop` builds from test/interop/go, and the Python one. Builds nothing itself.
 
 import { existsSync } from "node:fs";
 import process from "node:process";
@@ -7,8 +7,15 @@ import type { ConsulProcess } from "../support/consul-agent.ts";
 import { type SpawnedCommand, spawnCommand } from "../support/spawn-command.ts";
 import { findRuntime, projectFolder, type RuntimeName } from "../tools/runtimes.ts";
 
-/** The Go programs: grpc-go of today, grpc-go of 2019 as the system that lictor replaces, and grpcurl. */
-export type GoProgram = "client-consul" | "server-consul" | "client-original" | "server-original" | "grpcurl";
+/** The Go programs: grpc-go of today, grpc-go of 2019 as the system that lictor replaces, and the tools. */
+export type GoProgram =
+  | "client-consul"
+  | "server-consul"
+  | "reflection-client"
+  | "client-original"
+  | "server-original"
+  | "grpcurl"
+  | "grpcui";
 
 /** Where `npm run interop` puts the Go programs. */
 export const goFolder: string = `${projectFolder}node_modules/.cache/interop/`;
@@ -16,6 +23,20 @@ export const goFolder: string = `${projectFolder}node_modules/.cache/interop/`;
 /** For the `skip` option: a reason where the Go programs were not built. False where CI=true, so that there a test fails. */
 export const goSkip: string | false =
   existsSync(`${goFolder}grpcurl`) || process.env.CI === "true" ? false : "no Go programs: install Go, npm run interop";
+
+/** Where `npm run interop` installs what the Python program needs. */
+export const pythonFolder: string = `${goFolder}python/`;
+
+/** As `goSkip`, for Python. */
+export const pythonSkip: string | false =
+  existsSync(`${pythonFolder}requirements.txt`) || process.env.CI === "true"
+    ? false
+    : "no grpcio-reflection: install Python 3, npm run interop";
+
+/** Starts the Python program `test/interop/python/<name>`. */
+export function startPython(name: string, args: readonly string[]): SpawnedCommand {
+  return spawnCommand(`${pythonFolder}bin/python`, [`test/interop/python/${name}`, ...args]);
+}
 
 /** Starts a Go program. */
 export function startGo(program: GoProgram, args: readonly string[]): SpawnedCommand {

@@ -219,9 +219,22 @@ describe("serve() with HelloService", () => {
     assert.equal(((await response.json()) as { result: number }).result, 3);
   });
 
-  test("uses GET with a connect-node transport that asks for it", async () => {
-    const { transport, close } = open("Connect", "2", url, { useHttpGet: true });
-    assert.equal((await createClient(HelloService, transport).sayHello({ num1: 20, num2: 22 })).result, 42);
-    close();
-  });
+  for (const httpVersion of ["2", "1.1"] as const) {
+    test(`uses GET with a connect-node transport that asks for it, over HTTP/${httpVersion}`, async () => {
+      const { transport, close } = open("Connect", httpVersion, url, { useHttpGet: true });
+      const seen: string[] = [];
+      const client = createClient(HelloService, {
+        ...transport,
+        unary: async (...call) => {
+          const response = await transport.unary(...call);
+          seen.push(response.header.get("vary") ?? "");
+          return response;
+        },
+      });
+      assert.equal((await client.sayHello({ num1: 20, num2: 22 })).result, 42);
+      // Answers to GET say what they vary by; those to POST need not.
+      assert.deepEqual(seen, ["Accept-Encoding"]);
+      close();
+    });
+  }
 });

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
+import { ask } from "../support/ask.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { call, grpcFrame, grpcHeaders, openSession } from "../support/http2-call.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
@@ -207,6 +208,16 @@ describe("serve() with fallback", () => {
       body: "{}",
     });
     assert.equal(rpc.status, 404);
+  });
+
+  test("answers methods that fetch cannot say with 501, lest the fallback takes them for others", async () => {
+    const traced = await ask(url, "HTTP/1.1", "/path", { method: "TRACE" });
+    assert.equal(traced.status, 501);
+    // What fetch can say differs: Node and Deno take any name, Bun its own list.
+    const invented = await ask(url, "HTTP/2", "/path", { method: "BREW" });
+    if (invented.status === 201) assert.match(invented.text, /^BREW /);
+    else assert.equal(invented.status, 501);
+    assert.equal(logger.count("Request failed"), 0);
   });
 
   test("answers 500 without the text of what it throws, which goes to the logger", async () => {

@@ -8,11 +8,10 @@ const routes = createEchoService();
 
 describe("resolveServeOptions()", () => {
   test("fills in the documented defaults", () => {
-    const { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service } = resolveServeOptions({
-      routes,
-    });
+    const { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service, cors, reflection } =
+      resolveServeOptions({ routes });
     assert.deepEqual(
-      { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service },
+      { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service, cors, reflection },
       {
         host: "127.0.0.1",
         port: 0,
@@ -21,6 +20,8 @@ describe("resolveServeOptions()", () => {
         drainMarginMs: 1000,
         interceptors: [],
         service: {},
+        cors: undefined,
+        reflection: false,
       },
     );
   });
@@ -39,7 +40,10 @@ describe("resolveServeOptions()", () => {
     [{ graceMs: -1 }, RangeError, /"graceMs"/],
     [{ graceMs: Number.NaN }, RangeError, /"graceMs"/],
     [{ graceMs: Number.POSITIVE_INFINITY }, RangeError, /"graceMs"/],
+    [{ graceMs: "5" as never }, RangeError, /"graceMs"/],
     [{ drainMarginMs: -0.1 }, RangeError, /"drainMarginMs"/],
+    [{ reflection: 1 as never }, TypeError, /"reflection" must be a boolean: received 1/],
+    [{ cors: ["https://app.example/"] }, TypeError, /"cors\.origins"/],
     [{ service: "x" }, TypeError, /"service" is used only with "consul": received x/],
     [{ tls: { cert: "", key: "", requireClientCert: true } }, TypeError, /"tls.ca"/],
   ];
