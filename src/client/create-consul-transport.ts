@@ -8,6 +8,7 @@ import {
 } from "../connector/node-http2-connector.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type ConsulResolverOptions, createConsulResolver } from "../resolver/consul-resolver.ts";
+import { resolveTarget } from "../resolver/target-options.ts";
 import {
   type BalancedTransport,
   type BalancingOptions,
@@ -15,28 +16,68 @@ import {
 } from "../transport/balanced-transport.ts";
 import type { Connector } from "../transport/connector.ts";
 
-/** Whom to find, where, and how to call them. */
-export interface ConsulTransportOptions
-  extends Omit<ConsulResolverOptions, "consul" | "scheme">,
+/** How to find and call a service, whatever its name. */
+export interface ConsulTransportSettings
+  extends Omit<ConsulResolverOptions, "consul" | "service" | "scheme">,
     BalancingOptions,
     Omit<NodeHttp2ConnectorOptions, "tls"> {
-  /** The agent to ask: its address, options of a client, or a client. Default `http://127.0.0.1:8500`. Reads no environment: see `consulFromEnv`. */
+  /** The agent to ask: its address, options of a client, or a client. Default `http://127.0.0.1:8500`. Reads no environment: see `consulFromEnv`. Beside a target that names the agent: what else its client is told, a token first of all. */
   readonly consul?: ConsulClient | ConsulClientOptions | string;
-  /** Calls over TLS: `true` trusts the runtime's authorities. Default: cleartext. */
+  /** Calls over TLS: `true` trusts the runtime's authorities. Default: cleartext, or TLS where a target says `scheme=https`. */
   readonly tls?: boolean | ClientTlsOptions;
   /** How endpoints are reached, instead of node:http2; `tls` (but for its scheme), `connectTimeoutMs` and `maxReceiveBytes` are then the connector's own. */
   readonly connector?: Connector;
 }
 
+/** Settings, and the service: by its name, or by a target that names it, and often the agent and more. */
+export type ConsulTransportOptions = ConsulTransportSettings &
+  (
+    | {
+        /** Name of the service; Consul compares it without regard to case. */
+        readonly service: string;
+        readonly target?: undefined;
+      }
+    | {
+        /** Instead of the service: `consul://host:8500/HelloService?tag=v2`, see `parseTarget`. What it says, no option may say too. */
+        readonly target: string;
+        readonly service?: undefined;
+      }
+  );
+
 /**
- * Creates a Connect transport over the instances of a service in Consul. Opens nothing before the first call; close it when done.
- * Throws TypeError or RangeError on bad options.
+ * Creates a Connect transport over the instances of a service in Consul; a string is a target. Opens nothing before the first
+ * call; close it when done. Throws TypeError or RangeError on bad options, and where target and options say the same thing.
  */
-export function createConsulTransport(options: ConsulTransportOptions): BalancedTransport {
-  const { tls = false, connector, ...rest } = options;
+export function createConsulTransport(options: ConsulTransportOptions | string): BalancedTransport {
+  return openTransport(typeof options === "string" ? { target: options } : options);
+}
+
+/** The same where a service may go unnamed: it is `defaultService` then. For clients of one service. */
+export function openTransport(
+  options: ConsulTransportSettings & { readonly service?: string | undefined; readonly target?: string | undefined },
+  defaultService?: string,
+): BalancedTransport {
+  const { tls: givenTls, connector, target: _target, service: _service, ...rest } = options;
+  const question = resolveTarget(options, defaultService);
+  const tls = tlsOf(givenTls, question.scheme);
   return createBalancedTransport({
     ...rest,
-    resolver: createConsulResolver({ ...rest, consul: options.consul ?? {}, scheme: tls === false ? "http" : "https" }),
+    resolver: createConsulResolver({ ...rest, ...question, scheme: tls === false ? "http" : "https" }),
     connector: connector ?? createNodeHttp2Connector({ ...rest, ...(typeof tls === "object" ? { tls } : {}) }),
   });
+}
+
+/** `scheme` is the target's: https wants TLS, of which `tls` may tell more; it cannot be talked out of it, nor http into it. */
+function tlsOf(
+  tls: boolean | ClientTlsOptions | undefined,
+  scheme: "http" | "https" | undefined,
+): boolean | ClientTlsOptions {
+  if (scheme === undefined) return tls ?? false;
+  const wanted = scheme === "https";
+  if (tls !== undefined && (tls !== false) !== wanted) {
+    throw new TypeError(
+      `Cannot use "target" and "tls" together as they disagree: received scheme=${scheme}, tls ${tls === false ? "false" : "on"}`,
+    );
+  }
+  return tls ?? wanted;
 }

@@ -1,8 +1,9 @@
 // The typed client of HelloService over Consul, closeable, so that a script that used it ends by itself.
 
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
-import { type ConsulTransportOptions, createConsulTransport } from "../client/create-consul-transport.ts";
+import type { Client } from "@connectrpc/connect";
+import type { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
+import { type ConsulTransportSettings, openTransport } from "../client/create-consul-transport.ts";
+import { createCheckedHello } from "./checked-hello.ts";
 
 /** The generated client, and the end of it. */
 export interface HelloClient extends Client<typeof HelloService> {
@@ -12,36 +13,22 @@ export interface HelloClient extends Client<typeof HelloService> {
 }
 
 /** Options of the transport; the service's name has a default. */
-export interface HelloClientOptions extends Omit<ConsulTransportOptions, "service"> {
+export interface HelloClientOptions extends ConsulTransportSettings {
   /** Name in Consul. Default `HelloService`. */
   readonly service?: string;
+  /** Instead of the service: `consul://host:8500/HelloService?tag=v2`, see `parseTarget`; a service it leaves out is `HelloService`. What it says, no option may say too. */
+  readonly target?: string;
 }
 
 /**
- * Creates a client of HelloService that finds its servers in Consul: `client.sayHello({ name, num1, num2 })`.
- * A `num1` or `num2` that is no int32 fails with `invalid_argument` before anything is sent.
+ * Creates a client of HelloService that finds its servers in Consul: `client.sayHello({ name, num1, num2 })`. A string is a
+ * target. A `num1` or `num2` that is no int32 fails with `invalid_argument` before anything is sent.
  */
-export function createHelloClient(options: HelloClientOptions = {}): HelloClient {
-  const transport = createConsulTransport({ service: "HelloService", ...options });
-  const client = createClient(HelloService, transport);
+export function createHelloClient(options: HelloClientOptions | string = {}): HelloClient {
+  const transport = openTransport(typeof options === "string" ? { target: options } : options, "HelloService");
   return {
-    // Checked here and not in an interceptor: an int32 out of range must not cost a wait for Consul.
-    async sayHello(request, callOptions) {
-      checkInt32("num1", request.num1);
-      checkInt32("num2", request.num2);
-      return client.sayHello(request, callOptions);
-    },
+    ...createCheckedHello(transport),
     close: transport.close,
     [Symbol.asyncDispose]: transport[Symbol.asyncDispose],
   };
-}
-
-/** An absent number is 0 on the wire. */
-function checkInt32(name: string, value: number | undefined): void {
-  // `| 0` keeps every int32 and changes everything else, text that looks like one included.
-  if (value === undefined || value === (value | 0)) return;
-  throw new ConnectError(
-    `Cannot call SayHello as "${name}" must be an integer from -2147483648 to 2147483647: received ${value}`,
-    Code.InvalidArgument,
-  );
 }

@@ -3,7 +3,8 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Resolver, ResolverSnapshot } from "./resolver.ts";
 import type { ServiceInstance } from "./service-instance.ts";
-import { type ConsulServiceQuery, type ResolvedServiceQuery, resolveServiceQuery } from "./service-query.ts";
+import { type ConsulServiceQuery, resolveServiceQuery } from "./service-query.ts";
+import { describeQuestion } from "./service-question.ts";
 import { followService, refreshService, type WatchSnapshot } from "./service-watch.ts";
 
 /** Options of a Consul resolver: the query, nothing more. */
@@ -18,7 +19,7 @@ export function createConsulResolver(options: ConsulResolverOptions): Resolver {
   const query = resolveServiceQuery(options);
   const toSnapshot = snapshotMapper(query.scheme);
   return {
-    description: describeQuery(query),
+    description: describeQuestion(query, query.client.address),
     subscribe: (listener) =>
       followService(query, {
         onSnapshot: (snapshot) => listener.onSnapshot(toSnapshot(snapshot)),
@@ -41,16 +42,4 @@ export function snapshotMapper(scheme: "http" | "https"): (snapshot: WatchSnapsh
     return endpoint;
   };
   return ({ instances, stale, confirmedAtMs }) => ({ endpoints: instances.map(toEndpoint), stale, confirmedAtMs });
-}
-
-/** What is asked of whom. */
-function describeQuery(query: ResolvedServiceQuery): string {
-  const { service, tags, filter, datacenter, client } = query;
-  const narrowed = [
-    ...(tags.length > 0 ? [`tags ${tags.map((tag) => JSON.stringify(tag)).join(", ")}`] : []),
-    ...(filter !== undefined ? [`filter ${JSON.stringify(filter)}`] : []),
-    ...(datacenter !== undefined ? [`datacenter ${JSON.stringify(datacenter)}`] : []),
-  ];
-  const which = narrowed.length > 0 ? ` (${narrowed.join("; ")})` : "";
-  return `service ${JSON.stringify(service)}${which} of Consul at ${client.address}`;
 }

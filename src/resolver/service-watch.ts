@@ -5,6 +5,7 @@ import { type BlockingQuery, followQuery } from "../consul/blocking-query.ts";
 import type { Logger } from "../core/logger.ts";
 import { readInstances, type ServiceInstance, sameInstance, sameInstances } from "./service-instance.ts";
 import type { ResolvedServiceQuery } from "./service-query.ts";
+import { healthOptions } from "./service-question.ts";
 import { createSnapshotFeed, type FeedListener, type SnapshotFeed } from "./snapshot-feed.ts";
 
 /** All instances known now. An instance that says what it said before is the same object as before. */
@@ -79,15 +80,8 @@ class SharedWatch {
   }
 
   #follow(): BlockingQuery {
-    const { client, service, passingOnly, tags, filter, near, datacenter, consistency, ...rest } = this.#settings;
-    const fixed = {
-      passing: passingOnly,
-      tags,
-      consistency,
-      ...(filter !== undefined && { filter }),
-      ...(near !== undefined && { near }),
-      ...(datacenter !== undefined && { datacenter }),
-    };
+    const { client, service, passingOnly, ...rest } = this.#settings;
+    const fixed = healthOptions(this.#settings);
     return followQuery<readonly ServiceInstance[]>({
       read: async (read) => {
         const result = await client.health.service(service, { ...fixed, ...read });

@@ -1,16 +1,12 @@
 // A Resolver over a list that its owner sets. Asks nobody.
 
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { Endpoint } from "../core/endpoint.ts";
 import type { Resolver, ResolverSnapshot } from "./resolver.ts";
 import { sameInstances } from "./service-instance.ts";
 import { createSnapshotFeed } from "./snapshot-feed.ts";
+import { readStaticEndpoints, type StaticEndpoint } from "./static-endpoint.ts";
 
-/**
- * A URL (`http://10.0.0.1:10000`; without a port the scheme's default), or an endpoint of which all but the URL may be left out.
- * Defaults: the URL as id, weight 1, passing, no zone, no tags, no meta.
- */
-export type StaticEndpoint = string | (Pick<Endpoint, "url"> & Partial<Endpoint>);
+export type { StaticEndpoint } from "./static-endpoint.ts";
 
 /** A resolver whose list is set by hand. */
 export interface StaticResolver extends Resolver {
@@ -34,7 +30,7 @@ export function createStaticResolver(
     });
   });
   const set = (list: readonly StaticEndpoint[]): void => {
-    const snapshot = { endpoints: readEndpoints(list), stale: false, confirmedAtMs: clock.now() };
+    const snapshot = { endpoints: readStaticEndpoints(list), stale: false, confirmedAtMs: clock.now() };
     if (feed.latest !== undefined && sameInstances(feed.latest.endpoints, snapshot.endpoints)) feed.amend(snapshot);
     else feed.publish(snapshot);
   };
@@ -48,43 +44,4 @@ export function createStaticResolver(
     refresh: () => Promise.resolve(),
     update: set,
   };
-}
-
-function readEndpoints(list: readonly StaticEndpoint[]): readonly Endpoint[] {
-  const endpoints = new Map<string, Endpoint>();
-  for (const given of list) {
-    const partial = typeof given === "string" ? { url: given } : given;
-    const url = readOrigin(partial.url);
-    const { id = url, weight = 1, health = "passing", zone = "", tags = [], meta = {} } = partial;
-    if (!(Number.isInteger(weight) && weight >= 1 && weight <= 65535)) {
-      throw new RangeError(`Cannot list ${url} as "weight" must be an integer from 1 to 65535: received ${weight}`);
-    }
-    if (endpoints.has(id)) throw new TypeError(`Cannot list ${url} as ids must be unique: received "${id}" twice`);
-    endpoints.set(id, { id, url, weight, health, zone, tags, meta });
-  }
-  return [...endpoints.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-/** The origin with its port written out. */
-function readOrigin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (
-    url === undefined ||
-    (url.protocol !== "http:" && url.protocol !== "https:") ||
-    url.pathname !== "/" ||
-    `${url.username}${url.password}${url.search}${url.hash}` !== "" ||
-    url.port === "0"
-  ) {
-    // A rejected URL may hold a password: it is not repeated.
-    throw new TypeError(
-      `Cannot list an endpoint as "url" must be an http or https origin such as http://10.0.0.1:10000: received ${received(text)}`,
-    );
-  }
-  const port = url.port === "" ? (url.protocol === "http:" ? "80" : "443") : url.port;
-  return `${url.protocol}//${url.hostname}:${port}`;
-}
-
-function received(text: unknown): string {
-  if (typeof text !== "string") return String(text);
-  return text.includes("@") ? "one with credentials" : JSON.stringify(text);
 }

@@ -1,16 +1,8 @@
 // Connect's Transport over many endpoints: every call is picked anew, sent on that endpoint's connection, and sent elsewhere
 // where the first did not process it. Knows no network: endpoints come from a Resolver, connections from a Connector.
 
-import type { DescMethod } from "@bufbuild/protobuf";
-import {
-  Code,
-  ConnectError,
-  type ContextValues,
-  createContextValues,
-  type Interceptor,
-  type Transport,
-} from "@connectrpc/connect";
-import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
@@ -21,6 +13,7 @@ import type { Resolver } from "../resolver/resolver.ts";
 import { callFate, markUnprocessed } from "./call-fate.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
+import { prepareCall } from "./prepare-call.ts";
 import { onceStreamEnds, unlessRead } from "./streams.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
@@ -61,6 +54,7 @@ export interface BalancedTransport extends Transport {
    * `closeGraceMs`, then closes every connection and lets the resolver go. Idempotent: returns the same promise.
    */
   close(): Promise<void>;
+  /** The same as `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -183,38 +177,12 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     throw connectError;
   }
 
-  /** What both kinds of calls tell Connect. */
-  function prepare(
-    method: DescMethod,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-    header: HeadersInit | undefined,
-    contextValues: ContextValues | undefined,
-  ) {
-    const deadline = deadlineOf(timeoutMs, resolved.defaultTimeoutMs, clock);
-    return {
-      deadline,
-      progress: { isWaiting: false },
-      run: {
-        interceptors: [...resolved.interceptors],
-        ...(signal === undefined ? {} : { signal }),
-        ...(deadline === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
-      },
-      request: {
-        service: method.parent,
-        requestMethod: "POST",
-        url: createMethodUrl(placeholderUrl, method),
-        header: new Headers(header),
-        contextValues: contextValues ?? createContextValues(),
-      },
-    };
-  }
-
   const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
 
   return {
     unary(method, signal, timeoutMs, header, message, contextValues) {
-      const { deadline, progress, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
+      const progress = { isWaiting: false };
+      const { deadline, run, request } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runUnaryCall({
         ...run,
         req: { ...request, stream: false, method, message },
@@ -235,7 +203,8 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
       }).catch((error) => explain(error, progress.isWaiting));
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
-      const { deadline, progress, run, request } = prepare(method, signal, timeoutMs, header, contextValues);
+      const progress = { isWaiting: false };
+      const { deadline, run, request } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runStreamingCall({
         ...run,
         req: { ...request, stream: true, method, message: input },
@@ -269,19 +238,8 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
   };
 }
 
-/** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
-const placeholderUrl = "http://balanced.invalid";
-
 /** The longest that the runtimes' timers can wait: 24.8 days. */
 const maxTimeoutMs = 0x7fff_ffff;
-
-/** A deadline, from the call's own timeout or the transport's default. As in Connect, a timeout of 0 or less means none. */
-function deadlineOf(timeoutMs: number | undefined, defaultTimeoutMs: number | undefined, clock: Clock) {
-  const chosenMs = timeoutMs ?? defaultTimeoutMs;
-  if (chosenMs === undefined || chosenMs <= 0) return undefined;
-  const atMs = clock.now() + chosenMs;
-  return { timeoutMs: chosenMs, remainingMs: () => Math.max(1, Math.ceil(atMs - clock.now())) };
-}
 
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

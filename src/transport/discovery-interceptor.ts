@@ -24,6 +24,7 @@ export interface DiscoveryInterceptorOptions {
 export interface DiscoveryInterceptor extends Interceptor {
   /** Lets the resolver go; later calls fail with `canceled`. Idempotent. */
   close(): Promise<void>;
+  /** The same as `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-// Small pieces for streaming calls: reading messages at most once, and noticing the end.
+// Small pieces for streaming calls: reading messages at most once, handing one to several attempts, and noticing the end.
 
 /** A view of the caller's messages that knows whether any was asked for. */
 export interface UnreadMessages<T> {
@@ -26,6 +26,28 @@ export function unlessRead<T>(source: AsyncIterable<T>): UnreadMessages<T> {
       }),
     },
     wasRead: () => read,
+  };
+}
+
+/**
+ * The first of the caller's messages, for every attempt anew: it is read once, when it is first asked for, and kept. `throw` is kept
+ * from the source, as in `unlessRead`.
+ */
+export function replayFirst<T>(source: AsyncIterable<T>): AsyncIterable<T> {
+  let first: Promise<IteratorResult<T>> | undefined;
+  return {
+    [Symbol.asyncIterator]() {
+      let isGiven = false;
+      return {
+        next() {
+          if (isGiven) return Promise.resolve({ done: true, value: undefined });
+          isGiven = true;
+          first ??= source[Symbol.asyncIterator]().next();
+          return first;
+        },
+        throw: (error: unknown) => Promise.reject(error),
+      };
+    },
   };
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
-import { createConsulTransport } from "../../src/client/create-consul-transport.ts";
+import { type ConsulTransportOptions, createConsulTransport } from "../../src/client/create-consul-transport.ts";
 import { type ConsulClient, createConsulClient } from "../../src/consul/consul-client.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
@@ -113,7 +113,7 @@ for (const kind of agentKinds) {
 
     describe("with TLS", () => {
       const { ca, server: own, client: known, stranger } = makeCertificates();
-      const call = async (service: string, tls: Parameters<typeof createConsulTransport>[0]["tls"] & {}) => {
+      const call = async (service: string, tls: ConsulTransportOptions["tls"] & {}) => {
         await using transport = createConsulTransport({ service, consul, tls });
         return (await createClient(EchoService, transport).unary({})).server;
       };

@@ -7,15 +7,15 @@ import process from "node:process";
 import { findCycles, type Import, readImports } from "./import-graph.ts";
 import { projectFolder } from "./runtimes.ts";
 
-/** From left to right: a room may import the rooms left of it, and none beside it. The last are server.ts and client.ts. */
+/** From left to right: a room may import the rooms left of it, and none beside it. `edge.ts` is the entry; the last are server.ts and client.ts. */
 const layers: readonly (readonly string[])[] = [
   ["core", "gen"],
   ["consul", "balancer", "http2"],
   ["resolver", "registry", "grpc", "runtime"],
   ["transport", "connector", "server"],
-  ["client"],
+  ["client", "edge"],
   ["hello"],
-  ["cli", "index", "edge"],
+  ["cli", "index.ts", "edge.ts"],
   ["roots"],
 ];
 
@@ -29,7 +29,18 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that run wherever there is fetch: no Node module, and no package that needs one. */
-const portableRooms = ["core", "consul", "balancer", "http2", "resolver", "registry", "grpc", "transport", "edge"];
+const portableRooms = [
+  "core",
+  "consul",
+  "balancer",
+  "http2",
+  "resolver",
+  "registry",
+  "grpc",
+  "transport",
+  "edge",
+  "edge.ts",
+];
 const nodePackages = ["@connectrpc/connect-node"];
 
 const roomsThatKnowHello = ["hello", "cli"];
@@ -85,7 +96,8 @@ function mayImport(room: string, target: string | undefined): boolean {
 function roomOf(file: string): string | undefined {
   if (file === "server.ts" || file === "client.ts") return "roots";
   if (file.startsWith("gen/")) return "gen";
-  const match = /^src\/(?:([^/]+)\/|(index|edge)\.ts$)/.exec(file);
+  // An entry is told by its whole name from the room beside it.
+  const match = /^src\/(?:([^/]+)\/|((?:index|edge)\.ts)$)/.exec(file);
   const room = match?.[1] ?? match?.[2] ?? "";
   return room === "testing" || layers.some((layer) => layer.includes(room)) ? room : undefined;
 }

@@ -1,0 +1,202 @@
+// Connect's Transport on fetch alone: every attempt goes to an endpoint of its own, and a call that did not come through may go to the next.
+// @connectrpc/connect-web speaks the protocols; this file knows no socket and keeps nothing that could not outlive a request.
+
+import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
+import type { Endpoint } from "../core/endpoint.ts";
+import { callFate, markUnprocessed } from "../transport/call-fate.ts";
+import { type Deadline, prepareCall } from "../transport/prepare-call.ts";
+import { onceStreamEnds, replayFirst } from "../transport/streams.ts";
+import { type EdgeTransportOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./edge-options.ts";
+import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
+import { type AttemptFacts, createEndpointFetch } from "./endpoint-fetch.ts";
+import { markAnswered, markFailed, pickEndpoint } from "./endpoint-turn.ts";
+
+/** A Transport that finds its endpoints. Owns nothing that needs closing. */
+export interface EdgeTransport extends Transport {
+  /** What the transport believes now: its endpoints, their age, whether that is stale. Reads nothing. */
+  discovery(): DiscoveryState;
+}
+
+/** One call, whatever its kind. */
+interface Call {
+  readonly method: DescMethod;
+  readonly deadline: Deadline | undefined;
+  /** Whether it waits for a snapshot, and for nothing else. */
+  isWaiting: boolean;
+}
+
+/**
+ * Creates a transport over fetch: unary calls and server streaming, in Workers, in browsers, on Deno Deploy and everywhere else. Sends
+ * nothing before the first call. Make one in each request where a runtime forbids to share promises between requests, and give all of them
+ * one `cache`. A string is a target. Throws TypeError or RangeError on bad options.
+ *
+ * An attempt that gets no answer, or whose unary answer breaks off, fails with `unavailable`. A method that the proto marks
+ * `NO_SIDE_EFFECTS` or `IDEMPOTENT` is then tried on the other endpoints, each once; so is any method where the failure proves that no
+ * connection was made. When all have failed, the snapshot is read anew once, and newcomers are tried. The deadline covers it all.
+ */
+export function createEdgeTransport(options: EdgeTransportOptions | string): EdgeTransport {
+  return openEdgeTransport(options);
+}
+
+/** The same where a service may go unnamed: it is `defaultService` then. For clients of one service. */
+export function openEdgeTransport(options: EdgeTransportOptions | string, defaultService?: string): EdgeTransport {
+  const given = typeof options === "string" ? { target: options } : options;
+  const resolved = resolveEdgeOptions(given, defaultService);
+  const { clock, balancer, source } = resolved;
+  const discovery = new EndpointDiscovery(resolved);
+
+  /** Runs `attempt` on one endpoint after another, as long as attempts fail and may be repeated. */
+  async function run<R>(
+    call: Call,
+    signal: AbortSignal,
+    attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
+  ): Promise<R> {
+    const patience = () => ({ signal, remainingMs: call.deadline?.remainingMs() });
+    call.isWaiting = true;
+    await discovery.ensure(patience());
+    call.isWaiting = false;
+    const startMs = clock.now();
+    const tried = new Map<string, Endpoint>();
+    let hasReread = false;
+    let failure: ConnectError | undefined;
+    for (;;) {
+      if (signal.aborted) throw getAbortSignalReason(signal);
+      const picked = pickEndpoint(discovery.entry, balancer, new Set(tried.keys()), clock);
+      if (picked === undefined) {
+        if (failure === undefined) {
+          throw new ConnectError(`no instance to call: ${source.description} lists none`, Code.Unavailable);
+        }
+        if (hasReread) throw failure;
+        hasReread = true;
+        await discovery.reread(patience(), startMs);
+        forgetMoved(tried, discovery.state.endpoints);
+        continue;
+      }
+      const { endpoint } = picked;
+      tried.set(endpoint.id, endpoint);
+      const facts: AttemptFacts = { broke: false, isForeign: false };
+      const attemptStartMs = clock.now();
+      const done = (error?: unknown) => {
+        if (facts.broke) markFailed(discovery.entry, endpoint.id, clock);
+        else if (error === undefined) markAnswered(discovery.entry, endpoint.id);
+        picked.done({ latencyMs: clock.now() - attemptStartMs, ...(error !== undefined && { error }) });
+      };
+      try {
+        return await attempt(openEndpoint(endpoint.url, call.method, resolved, facts), done);
+      } catch (error) {
+        const told = nameEndpoint(ConnectError.from(error), endpoint.url, facts);
+        done(told);
+        if (signal.aborted || !mayRepeat(call.method, told, facts)) throw told;
+        failure = summarize(told, failure, tried.size, source.description);
+      }
+    }
+  }
+
+  /** Adds what a call was waiting for to the error of a deadline that passed meanwhile. */
+  function explain(error: unknown, call: Call): never {
+    const told = ConnectError.from(error);
+    if (!call.isWaiting || told.code !== Code.DeadlineExceeded) throw told;
+    const message = `${told.rawMessage} ${discovery.describeWait()}`;
+    throw new ConnectError(message, Code.DeadlineExceeded, undefined, undefined, error);
+  }
+
+  return {
+    unary(method, signal, timeoutMs, header, message, contextValues) {
+      const {
+        deadline,
+        run: limits,
+        request,
+      } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
+      const call: Call = { method, deadline, isWaiting: false };
+      return runUnaryCall({
+        ...limits,
+        req: { ...request, stream: false, method, message },
+        next: ({ method, signal, header, message, contextValues }) =>
+          run(call, signal, async (transport, done) => {
+            const remainingMs = deadline?.remainingMs();
+            const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
+            done();
+            return response;
+          }),
+      }).catch((error) => explain(error, call));
+    },
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
+      if (method.methodKind !== "server_streaming") throw streamsRequests(method);
+      const {
+        deadline,
+        run: limits,
+        request,
+      } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
+      const call: Call = { method, deadline, isWaiting: false };
+      return runStreamingCall({
+        ...limits,
+        req: { ...request, stream: true, method, message: input },
+        next: ({ method, signal, header, message, contextValues }) => {
+          const requests = replayFirst(message);
+          return run(call, signal, async (transport, done) => {
+            const remainingMs = deadline?.remainingMs();
+            const response = await transport.stream(method, signal, remainingMs, header, requests, contextValues);
+            return { ...response, message: onceStreamEnds(response.message, signal, done) };
+          });
+        },
+      }).catch((error) => explain(error, call));
+    },
+    discovery: () => discovery.state,
+  };
+}
+
+/** connect-web's transport to one endpoint, for one attempt. Costs no connection: the runtime's fetch keeps those. */
+function openEndpoint(
+  baseUrl: string,
+  method: DescMethod,
+  options: ResolvedEdgeOptions,
+  facts: AttemptFacts,
+): Transport {
+  const { protocol, useBinaryFormat, useHttpGet } = options;
+  const fetch = createEndpointFetch(baseUrl, method.methodKind !== "unary", options.fetch, facts);
+  return protocol === "connect"
+    ? createConnectTransport({ baseUrl, useBinaryFormat, useHttpGet, fetch })
+    : createGrpcWebTransport({ baseUrl, useBinaryFormat, fetch });
+}
+
+/** Whether a failed attempt may be made again elsewhere. https://protobuf.dev/reference/protobuf/google.protobuf/#idempotency-level has what a method may promise. */
+function mayRepeat({ idempotency }: DescMethod, error: ConnectError, facts: AttemptFacts): boolean {
+  if (callFate(error) === "unprocessed") return true;
+  return facts.broke && idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
+}
+
+/** What answers there is no server of ours: says where, keeps the rest. */
+function nameEndpoint(error: ConnectError, url: string, { isForeign }: AttemptFacts): ConnectError {
+  if (!isForeign) return error;
+  const message = `${error.rawMessage}: ${url} did not answer as a Connect or gRPC-Web server does`;
+  return new ConnectError(message, error.code, error.metadata, undefined, error);
+}
+
+/** The error of a call that failed at several endpoints. It was not processed only where no attempt was. */
+function summarize(
+  last: ConnectError,
+  before: ConnectError | undefined,
+  count: number,
+  description: string,
+): ConnectError {
+  if (before === undefined) return last;
+  const message = `none of ${count} endpoints of ${description} has answered, the last one: ${last.rawMessage}`;
+  const error = new ConnectError(message, last.code, last.metadata, undefined, last);
+  return callFate(before) === "unprocessed" && callFate(last) === "unprocessed" ? markUnprocessed(error) : error;
+}
+
+/** An instance that came back elsewhere under its old id is a newcomer. */
+function forgetMoved(tried: Map<string, Endpoint>, endpoints: readonly Endpoint[]): void {
+  for (const { id, url } of endpoints) if (tried.get(id)?.url !== url) tried.delete(id);
+}
+
+function streamsRequests(method: DescMethod): ConnectError {
+  return new ConnectError(
+    `Cannot call ${method.parent.typeName}/${method.name} over fetch as it streams its requests: received ${method.methodKind}; fetch sends one request and reads a stream at most`,
+    Code.Unimplemented,
+  );
+}

@@ -1,0 +1,124 @@
+// What an edge transport refuses to be told, before anything is sent.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createConsulClient } from "../../src/consul/consul-client.ts";
+import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
+import type { EdgeTransportOptions } from "../../src/edge/edge-options.ts";
+import type { SnapshotCache } from "../../src/edge/snapshot-cache.ts";
+
+const endpoints = ["http://a.test:1"];
+const source = { description: "a list", read: () => Promise.reject(new Error("unused")) };
+
+describe("createEdgeTransport()", () => {
+  for (const [what, options, name, text] of [
+    [
+      "nothing that says where the servers are",
+      {},
+      "TypeError",
+      /exactly one of "target", "service", "endpoints" and "source" must say where the servers are: received none/,
+    ],
+    ["a Consul without a service", { consul: "http://consul.test" }, "TypeError", /received none/],
+    ["two answers", { endpoints, source }, "TypeError", /received "endpoints" and "source"/],
+    [
+      "a service beside a target",
+      { target: "consul:///Hello", service: "Hello" },
+      "TypeError",
+      /received "target" and "service"/,
+    ],
+    [
+      "Consul beside a list",
+      { endpoints, consul: "http://consul.test" },
+      "TypeError",
+      /"consul" is asked of Consul: received it beside "endpoints"/,
+    ],
+    [
+      "tags beside a source",
+      { source, tags: ["v2"] },
+      "TypeError",
+      /"tags" is asked of Consul: received it beside "source"/,
+    ],
+    [
+      "a source that cannot be read",
+      { source: { description: "x" } as never },
+      "TypeError",
+      /"source" must have a "description" and a function "read"/,
+    ],
+    ["an address with a path", { endpoints: ["http://a.test/x"] }, "TypeError", /http or https origin/],
+    ["a list that repeats", { endpoints: ["http://a", "http://a"] }, "TypeError", /ids must be unique/],
+    ["an empty service", { service: "" }, "TypeError", /Cannot find a service as "service" must be a non-empty string/],
+    ["a bad tag", { service: "Hello", tags: [""] }, "TypeError", /Cannot find a service as "tags"/],
+    ["a target of another kind", { target: "dns:///hello" }, "TypeError", /consul:\/\/host:port\/service/],
+    ["what the target says too", { target: "consul:///Hello?dc=a", datacenter: "b" }, "TypeError", /both say "dc"/],
+    ["an address of Consul that is none", { service: "Hello", consul: "ftp://consul" }, "TypeError", /Consul address/],
+    [
+      "a protocol that it does not speak",
+      { endpoints, protocol: "grpc" as never },
+      "TypeError",
+      /"protocol" must be connect or grpc-web: received "grpc"/,
+    ],
+    [
+      "GET over gRPC-Web",
+      { endpoints, protocol: "grpc-web", useHttpGet: true },
+      "TypeError",
+      /"useHttpGet" must be left out/,
+    ],
+    [
+      "a fetch that is no function",
+      { endpoints, fetch: {} as never },
+      "TypeError",
+      /"fetch" must be a function: received object/,
+    ],
+    [
+      "a waitUntil that is no function",
+      { endpoints, waitUntil: true as never },
+      "TypeError",
+      /"waitUntil" must be a function/,
+    ],
+    [
+      "a cache of another make",
+      { endpoints, cache: new Map() as unknown as SnapshotCache },
+      "TypeError",
+      /"cache" must come from createSnapshotCache\(\)/,
+    ],
+    ["a negative maximum age", { endpoints, maxAgeMs: -1 }, "RangeError", /"maxAgeMs" must be >= 0: received -1/],
+    [
+      "a time in text",
+      { endpoints, waitTimeoutMs: "5" as never },
+      "RangeError",
+      /"waitTimeoutMs" must be >= 0: received 5/,
+    ],
+    ["no time", { endpoints, maxStaleMs: Number.NaN }, "RangeError", /"maxStaleMs" must be >= 0/],
+    [
+      "staleness before age",
+      { endpoints, maxAgeMs: 10, maxStaleMs: 9 },
+      "RangeError",
+      /"maxStaleMs" must be at least "maxAgeMs", which is 10: received 9/,
+    ],
+    ["no deadline at all", { endpoints, defaultTimeoutMs: 0 }, "RangeError", /"defaultTimeoutMs" must be > 0/],
+    ["a deadline beyond what timers can", { endpoints, defaultTimeoutMs: 2 ** 31 }, "RangeError", /at most 2147483647/],
+  ] as const satisfies readonly (readonly [string, EdgeTransportOptions, string, RegExp])[]) {
+    test(`throws ${name} for ${what}`, () => {
+      assert.throws(() => createEdgeTransport(options), { name, message: text });
+    });
+  }
+
+  test("takes a maximum age beyond the default staleness", () => {
+    createEdgeTransport({ endpoints, maxAgeMs: 3_600_000 });
+  });
+
+  test("takes Consul as an address, as options, as a client, and in a target, and shows no token in an error", () => {
+    for (const consul of [
+      "consul.test:8500",
+      { address: "https://consul.test/prefix", token: "t" },
+      createConsulClient(),
+    ]) {
+      createEdgeTransport({ service: "Hello", consul });
+    }
+    createEdgeTransport("consul://consul.test/Hello?tag=v2&scheme=https&wait=30s");
+    assert.throws(
+      () => createEdgeTransport({ target: "consul://consul.test/Hello", consul: { address: "x", token: "s3cret" } }),
+      ({ message }: Error) => /both say the agent/.test(message) && !message.includes("s3cret"),
+    );
+  });
+});
