@@ -1,4 +1,4 @@
-// Serves HelloService and announces it in Consul: bun run server.ts, deno run -A server.ts, node server.ts. See --help.
+// Serves HelloService, or a module of yours, and announces it in Consul: bun run server.ts, deno run -A server.ts, node server.ts. See --help.
 
 import process from "node:process";
 import { serverCommand } from "./src/cli/server-command.ts";

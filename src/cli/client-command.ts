@@ -1,15 +1,24 @@
 // `lictor call`, client.ts: the original's client. Calls SayHello for ever, a line for each call.
 
-import { createHelloClient } from "../hello/create-hello-client.ts";
+import type { Logger } from "../core/logger.ts";
+import { createHelloClient, type HelloClient } from "../hello/create-hello-client.ts";
+import { type ParsedTarget, parseTarget } from "../resolver/target.ts";
 import { closeOnSignal } from "../runtime/close-on-signal.ts";
+import { readNamedFile, refuseBadSettings } from "./bad-settings.ts";
 import { callInLoop } from "./call-loop.ts";
-import { type CommandSpec, type Environment, runCommand } from "./command-line.ts";
+import { type CommandSpec, type Environment, type Invocation, runCommand, UsageError } from "./command-line.ts";
 import { consulClientFor, consulFlags, consulNote } from "./consul-flags.ts";
 import { type FlagTable, flag } from "./flags.ts";
 import { openStandardOutput } from "./standard-output.ts";
 import { createStderrLogger, logFlags } from "./stderr-logger.ts";
 
 const flags = {
+  target: flag.text({
+    placeholder: "TARGET",
+    help:
+      "Agent, service and more in one: consul://HOST[:PORT]/SERVICE?tag=v2&dc=dc1&scheme=https, each but consul:// optional. " +
+      "Instead of --consul and --service.",
+  }),
   consul: consulFlags.consul,
   service: flag.text({ placeholder: "NAME", default: "HelloService", help: "Service to look up in Consul." }),
   every: flag.duration({
@@ -25,6 +34,12 @@ const flags = {
     min: 1,
     max: 1e15,
     help: "Stop after so many calls; the exit code is 1 if any failed. Without it: for ever.",
+  }),
+  tls: flag.toggle({ help: "Call over TLS. A target with scheme=https does too." }),
+  "tls-ca": flag.text({
+    placeholder: "FILE",
+    defaultText: "those that the runtime trusts",
+    help: "Certificate authorities in PEM that may have signed the servers' certificates. Calls over TLS.",
   }),
   "token-file": consulFlags["token-file"],
   ...logFlags("warn"),
@@ -46,10 +61,10 @@ const spec: CommandSpec<typeof flags> = {
 
 /** Runs the client; resolves with the exit code. */
 export function clientCommand(args: readonly string[], env: Environment): Promise<number> {
-  return runCommand(spec, args, env, async ({ flags, argument }) => {
+  return runCommand(spec, args, env, async ({ flags, given, argument }) => {
     const output = openStandardOutput();
     const logger = createStderrLogger({ level: flags.log, format: flags["log-format"], env });
-    const client = createHelloClient({ consul: consulClientFor(flags, env, logger), service: flags.service, logger });
+    const client = openClient({ flags, given }, env, logger);
     const stopped = new AbortController();
     const signals = closeOnSignal({ close: async () => stopped.abort() }, { exit: false });
     try {
@@ -68,4 +83,31 @@ export function clientCommand(args: readonly string[], env: Environment): Promis
       signals.stop();
     }
   });
+}
+
+type Settings = Pick<Invocation<typeof flags>, "flags" | "given">;
+
+/** The client that flags and environment ask for. Throws UsageError where they do not go together. */
+function openClient({ flags, given }: Settings, env: Environment, logger: Logger): HelloClient {
+  const { consul: agent, ...question } = questionOf({ flags, given });
+  const ca = flags["tls-ca"] === undefined ? undefined : readNamedFile("--tls-ca", flags["tls-ca"]);
+  if (question.scheme === "http" && (flags.tls || ca !== undefined)) {
+    throw new UsageError(`--${flags.tls ? "tls" : "tls-ca"} and --target disagree: the target says scheme=http`);
+  }
+  const { scheme, ...rest } = question;
+  const tls = ca === undefined ? flags.tls || scheme === "https" : { ca };
+  return refuseBadSettings(() =>
+    createHelloClient({ ...rest, consul: consulClientFor(flags, env, logger, agent), tls, logger }),
+  );
+}
+
+function questionOf({ flags, given }: Settings): ParsedTarget {
+  if (flags.target === undefined) return { consul: {}, service: flags.service };
+  const { target } = flags;
+  const parsed = refuseBadSettings(() => parseTarget(target, { defaultService: flags.service }));
+  if (given.has("service")) throw new UsageError("--service and --target both name the service: leave one out");
+  if (given.has("consul") && parsed.consul.address !== undefined) {
+    throw new UsageError("--consul and --target both name the agent: leave one out, like consul:///HelloService");
+  }
+  return parsed;
 }

@@ -1,9 +1,10 @@
 // How a command is told where Consul is: flags first, then the variables of Consul's own command line.
 
-import { type ConsulClient, createConsulClient } from "../consul/consul-client.ts";
+import { type ConsulClient, type ConsulClientOptions, createConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
 import { consulFromEnv } from "../runtime/consul-from-env.ts";
-import { type Environment, UsageError } from "./command-line.ts";
+import { refuseBadSettings } from "./bad-settings.ts";
+import type { Environment } from "./command-line.ts";
 import { type Flag, flag } from "./flags.ts";
 
 interface ConsulFlags {
@@ -31,24 +32,26 @@ export const consulNote: string =
   "Also read, as Consul's own command line does: CONSUL_HTTP_TOKEN, CONSUL_HTTP_AUTH, CONSUL_HTTP_SSL, CONSUL_HTTP_SSL_VERIFY, " +
   "CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_TLS_SERVER_NAME, CONSUL_NAMESPACE, CONSUL_PARTITION.";
 
+/** What a command is told in more than flags: by a target. It wins over variables. */
+export type NamedAgent = Pick<ConsulClientOptions, "address" | "namespace" | "partition">;
+
 /** The client that flags and environment ask for. Reads the files they name. Throws UsageError. */
 export function consulClientFor(
   flags: { readonly consul: string | undefined; readonly "token-file": string | undefined },
   env: Environment,
   logger: Logger,
+  named: NamedAgent = {},
 ): ConsulClient {
   const { consul: address, "token-file": tokenFile } = flags;
-  try {
-    // What came from a variable is left to consulFromEnv, which names the variable where it is wrong.
-    const options = consulFromEnv(env, {
-      logger,
-      ...(address === undefined || address === env.CONSUL_HTTP_ADDR ? {} : { address }),
-      ...(tokenFile === undefined || tokenFile === env.CONSUL_HTTP_TOKEN_FILE ? {} : { tokenFile }),
-    });
-    return createConsulClient(options);
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError)
-      throw new UsageError(error.message, { cause: error });
-    throw error;
-  }
+  return refuseBadSettings(() =>
+    createConsulClient(
+      // What came from a variable is left to consulFromEnv, which names the variable where it is wrong.
+      consulFromEnv(env, {
+        logger,
+        ...(address === undefined || address === env.CONSUL_HTTP_ADDR ? {} : { address }),
+        ...(tokenFile === undefined || tokenFile === env.CONSUL_HTTP_TOKEN_FILE ? {} : { tokenFile }),
+        ...named,
+      }),
+    ),
+  );
 }

@@ -57,7 +57,7 @@ interface FlagKinds {
   duration(spec: Wording & { readonly minMs: number; readonly maxMs?: number; readonly default: string }): Flag<number>;
   /** The same without a default. */
   optionalDuration(spec: Wording & { readonly minMs: number; readonly maxMs?: number }): Flag<number | undefined>;
-  /** One of a few words. */
+  /** One of a few words, which are in lower case; any case is taken. */
   choice<const C extends string>(spec: Wording & { readonly of: readonly C[]; readonly default: NoInfer<C> }): Flag<C>;
   /** Texts, one for each time the flag is given. Empty by default. */
   list(spec: Wording): Flag<readonly string[]>;
@@ -98,7 +98,8 @@ export const flag: FlagKinds = {
 
   choice<const C extends string>(spec: Wording & { readonly of: readonly C[]; readonly default: NoInfer<C> }): Flag<C> {
     return single<C>({ placeholder: spec.of.join("|"), ...spec }, spec.default, spec.default, (text) => {
-      const value = spec.of.find((word) => word === text);
+      // LOG_LEVEL=INFO is as common as info.
+      const value = spec.of.find((word) => word === text.toLowerCase());
       if (value === undefined) throw new Refusal(`must be one of ${spec.of.join(", ")}`, text);
       return value;
     });

@@ -8,8 +8,8 @@ import { version } from "./version.ts";
 const help = `Usage: lictor COMMAND [flags]
 
   demo    The whole of it in one command: Consul, two servers that come and go, four callers.
-  serve   Serves HelloService and announces it in Consul (also: server.ts).
-  call    Finds HelloService in Consul and calls it (also: client.ts).
+  serve   Serves a module of yours, or HelloService, and announces it in Consul.
+  call    Finds HelloService in Consul and calls it.
   agent   Runs the embedded Consul agent alone: for demos and tests.
 
 lictor COMMAND --help tells a command's flags; lictor --version the version.

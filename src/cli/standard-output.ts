@@ -22,3 +22,11 @@ export function openStandardOutput(): StandardOutput {
     gone: gone.signal,
   };
 }
+
+/** Resolves when what was written to stdout and stderr has left the process, or cannot: for who ends it. */
+export async function flushStandardOutput(): Promise<void> {
+  const flushed = [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.write("", () => resolve())),
+  );
+  await Promise.all(flushed);
+}

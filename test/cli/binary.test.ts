@@ -1,7 +1,7 @@
 // Builds the server into one file and runs it where nothing else is. On Bun only, as Bun is what builds it.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -14,7 +14,7 @@ import { spawnCommand } from "../support/spawn-command.ts";
 
 const skip = "bun" in process.versions ? false : "Bun builds the binary: tested on Bun only";
 
-test("the server binary serves, registers and leaves Consul from an empty directory", {
+test("the server binary serves, registers and leaves Consul from an empty directory, and serves modules", {
   skip,
   timeout: 120_000,
 }, async () => {
@@ -49,6 +49,26 @@ test("the server binary serves, registers and leaves Consul from an empty direct
     server.signal("SIGTERM");
     assert.equal(await server.exitCode, 0, server.stderr);
     assert.deepEqual(await createConsulClient(consul.address).agent.services(), {});
+
+    // A module of the user's, in TypeScript, with a package of the user's.
+    const project = join(folder, "project");
+    mkdirSync(join(project, "node_modules/greeting"), { recursive: true });
+    writeFileSync(
+      join(project, "node_modules/greeting/package.json"),
+      '{ "type": "module", "exports": "./greeting.js" }',
+    );
+    writeFileSync(join(project, "node_modules/greeting/greeting.js"), 'export const greeting = "good day";');
+    writeFileSync(
+      join(project, "module.ts"),
+      `import { greeting } from "greeting";
+       const fallback = (): Response => new Response(greeting);
+       export default { routes() {}, fallback, service: "Module", drainMarginMs: 0 };`,
+    );
+    await using own = spawnCommand(binary, ["./module.ts", "--port=0", `--consul=${consul.address}`], { cwd: project });
+    const [ownAddress] = await own.ready(1);
+    assert.equal(await (await fetch(`http://${ownAddress}/`)).text(), "good day");
+    own.signal("SIGTERM");
+    assert.equal(await own.exitCode, 0, own.stderr);
   } finally {
     await consul.close();
     rmSync(folder, { recursive: true });

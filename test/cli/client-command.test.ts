@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createHelloService } from "../../src/hello/hello-service.ts";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { type EmbeddedConsul, startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import { spawnScript } from "../support/spawn-command.ts";
 
 const timeout = 60_000;
@@ -51,6 +56,56 @@ describe("client.ts", () => {
     await using client = start("--service=Nobody", "-n1", "--timeout=1s");
     assert.equal(await client.exitCode, 1);
     assert.match(client.stdout, /^client call SayHello failed: unavailable [^\n]*Nobody[^\n]*\n$/);
+  });
+
+  test("client.ts finds agent, service and tag by --target, which wins over variables", { timeout }, async () => {
+    const at = new URL(consul.address).host;
+    const env = { CONSUL_HTTP_ADDR: "127.0.0.1:1" };
+    await using named = spawnScript("client.ts", ["-n1", "--target", `consul://${at}/HelloService?tag=HelloService`], {
+      env,
+    });
+    await using unnamed = spawnScript("client.ts", ["-n1", `--target=consul://${at}`], { env });
+    await using away = start("-n1", "--target=consul:///HelloService?tag=v2", "--timeout=1s");
+    assert.deepEqual(await Promise.all([named.exitCode, unnamed.exitCode, away.exitCode]), [0, 0, 1]);
+    for (const client of [named, unnamed]) assert.match(client.stdout, /^client get message: Hello! /);
+    assert.match(away.stdout, /^client call SayHello failed: unavailable .*tags "v2".* lists none\n$/);
+  });
+
+  test("client.ts calls over TLS with --tls-ca, with or without a target that says so", { timeout }, async () => {
+    const { ca, server: pair } = makeCertificates();
+    const folder = mkdtempSync(join(tmpdir(), "lictor-client-"));
+    const file = join(folder, "ca.pem");
+    writeFileSync(file, ca);
+    const secure = serve({
+      routes: createHelloService(),
+      consul: consul.address,
+      service: "Secure",
+      tls: pair,
+      drainMarginMs: 0,
+    });
+    try {
+      await secure.ready;
+      await eventually("Secure passes", async () => {
+        return (await createConsulClient(consul.address).health.service("Secure", { passing: true })).data.length > 0;
+      });
+      await using plain = start("-n1", "--service=Secure", `--tls-ca=${file}`);
+      await using target = start("-n1", "--target=consul:///Secure?scheme=https", `--tls-ca=${file}`);
+      // An authority that nobody here trusts.
+      await using untrusted = start("-n1", "--service=Secure", "--tls", "--timeout=5s");
+      assert.deepEqual(await Promise.all([plain.exitCode, target.exitCode, untrusted.exitCode]), [0, 0, 1]);
+      assert.match(untrusted.stdout, /^client call SayHello failed: unavailable cannot connect/);
+    } finally {
+      await secure.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("client.ts takes a log level in any case", { timeout }, async () => {
+    await using client = spawnScript("client.ts", ["-n1", `--consul=${consul.address}`], {
+      env: { LOG_LEVEL: "INFO" },
+    });
+    assert.equal(await client.exitCode, 0);
+    assert.match(client.stderr, / info /);
   });
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -105,5 +160,30 @@ describe("client.ts", () => {
     assert.match(every.stderr, /^lictor call: --every must be a duration[^\n]*\n$/);
     assert.match(calls.stderr, /^lictor call: --calls must be a whole number[^\n]*\n$/);
     assert.match(names.stderr, /^lictor call: unexpected argument "b"[^\n]*\n$/);
+  });
+
+  test("client.ts refuses a target that cannot be, or that flags contradict, and shows no secret", {
+    timeout,
+  }, async () => {
+    const cases: [args: string[], message: RegExp][] = [
+      [["--target=consul://h/S?token=s3cret"], /must hold no secret: received "token"/],
+      [["--target=consul://user:s3cret@h/S"], /must hold no credentials/],
+      [["--target=consul:///S?colour=s3cret"], /"colour" \(known keys: consistency, dc, /],
+      [["--target=consul:///S", "--service=S"], /--service and --target both name the service/],
+      [["--target=consul://h/S"], /--consul and --target both name the agent/],
+      [["--target=consul:///S?scheme=http", "--tls"], /--tls and --target disagree/],
+      [["--tls-ca=/no/such/file"], /--tls-ca must name a file that can be read/],
+    ];
+    for (let first = 0; first < cases.length; first += 4) {
+      await Promise.all(
+        cases.slice(first, first + 4).map(async ([args, message]) => {
+          await using client = start(...args);
+          assert.equal(await client.exitCode, 2, args.join(" "));
+          assert.match(client.stderr, message);
+          assert.match(client.stderr, /^lictor call: [^\n]+\n$/);
+          assert.ok(!client.stderr.includes("s3cret"));
+        }),
+      );
+    }
   });
 });

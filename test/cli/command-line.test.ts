@@ -81,6 +81,11 @@ describe("parseCommandLine()", () => {
     assert.equal(parse([], { PORT: "" }).flags.port, 10_000);
   });
 
+  test("parseCommandLine() takes one of a few words in any case", () => {
+    assert.equal(parse([], { LOG_LEVEL: "SILENT" }).flags.log, "silent");
+    assert.equal(parse(["--log=Info"]).flags.log, "info");
+  });
+
   test("parseCommandLine() keeps a key such as __proto__ as data", () => {
     const { meta } = parse(["--meta", "__proto__=x"]).flags;
     assert.deepEqual(Object.entries(meta), [["__proto__", "x"]]);

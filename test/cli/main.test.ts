@@ -13,6 +13,15 @@ describe("lictor", () => {
     assert.equal(lictor.stdout, `lictor ${version}\n`);
   });
 
+  test("lictor runs by the file that npm installs as the command", { timeout }, async () => {
+    await using lictor = spawnScript("src/cli/bin.ts", ["--version"]);
+    await using none = spawnScript("src/cli/bin.ts", []);
+    assert.deepEqual(await Promise.all([lictor.exitCode, none.exitCode]), [0, 2]);
+    assert.equal(lictor.stdout, `lictor ${version}\n`);
+    const source = readFileSync(new URL("../../src/cli/bin.ts", import.meta.url), "utf8");
+    assert.match(source, /^#!\/usr\/bin\/env node\n/);
+  });
+
   test("lictor --help lists the commands on stdout", { timeout }, async () => {
     await using lictor = spawnScript("src/cli/main.ts", ["--help"]);
     assert.equal(await lictor.exitCode, 0);

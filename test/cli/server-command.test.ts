@@ -182,7 +182,13 @@ describe("server.ts", () => {
       [["--token-file", missing], /token file/],
       [["--consul=ftp://x"], /address/],
       [["--meta=a b=c"], /meta/],
-      [["surplus"], /unexpected argument "surplus"/],
+      [
+        ["no-such-package"],
+        /there is no file .*no-such-package, and no package that .* can require by the name "no-such-package"/,
+      ],
+      [["one", "two"], /unexpected argument "two"/],
+      [["--cors-origin=app.example"], /"cors/],
+      [["--reflection=yes"], /--reflection must be one of on, off/],
       [[], /PORT must be a whole number/, { PORT: "ten" }],
       [[], /CONSUL_HTTP_ADDR/, { CONSUL_HTTP_ADDR: "ftp://x" }],
     ];

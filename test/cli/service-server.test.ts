@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { UsageError } from "../../src/cli/command-line.ts";
-import { type HelloServerOptions, parseAdvertise, startHelloServer } from "../../src/cli/hello-server.ts";
+import { helloModule } from "../../src/cli/hello-server.ts";
+import { parseAdvertise, type ServiceServerOptions, startServiceServer } from "../../src/cli/service-server.ts";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
@@ -23,19 +24,18 @@ async function witness(leaveConsul: "before" | "after") {
     },
   });
   const ready: string[] = [];
-  const options: HelloServerOptions = {
+  const options: ServiceServerOptions = {
+    module: helloModule(silentLogger),
     consul,
-    service: "HelloService",
+    service: {},
     host: "127.0.0.1",
-    check: { type: "ttl" },
-    meta: {},
-    deregisterAfterMs: 600_000,
+    reflection: false,
     graceMs: 1000,
     leaveConsul,
     logger: silentLogger,
     onReady: (address) => ready.push(address),
   };
-  const server = await startHelloServer(options, 0);
+  const server = await startServiceServer(options, 0);
   port = server.port;
   return { agent, consul, server, open, ready };
 }
@@ -44,11 +44,13 @@ for (const [order, serving] of [
   ["before", true],
   ["after", false],
 ] as const) {
-  test(`startHelloServer() leaves Consul ${order} it stops when told so`, { timeout }, async () => {
+  test(`startServiceServer() leaves Consul ${order} it stops when told so`, { timeout }, async () => {
     const { agent, consul, server, open, ready } = await witness(order);
     try {
       assert.deepEqual(ready, [`127.0.0.1:${server.port}`]);
       await eventually("registered", async () => Object.keys(await consul.agent.services()).length > 0);
+      // By the name of the one service that is routed.
+      assert.deepEqual(Object.keys(await consul.agent.services()), [`127.0.0.1:${server.port}:HelloService`]);
       await server.close();
       assert.deepEqual(open, [serving]);
       assert.deepEqual(await consul.agent.services(), {});

@@ -1,0 +1,127 @@
+// Loads the module that `lictor serve MODULE` names and checks what it exports. Serves nothing.
+
+import { statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isAbsolute, resolve } from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import type { ServiceModule } from "../server/service-module.ts";
+import { UsageError } from "./command-line.ts";
+import { oneLine } from "./one-line.ts";
+
+const sample =
+  "write `export default (router) => router.service(MyService, { ... })`, or `export default { routes, ... }`";
+
+/** The module's own failure, not a wrong flag. Its cause is what the module threw. */
+export class ModuleError extends Error {
+  override readonly name = "ModuleError";
+}
+
+/** Whoever adds one to ServiceModule finds it missing here by the compiler. */
+const fields: Readonly<Record<keyof ServiceModule, true>> = {
+  routes: true,
+  interceptors: true,
+  maxReceiveBytes: true,
+  fallback: true,
+  cors: true,
+  service: true,
+  drainMarginMs: true,
+  close: true,
+};
+
+/** Options of `serve` that are the command line's, and how it says them. */
+const flagsFor: Readonly<Record<string, string>> = {
+  host: "--host",
+  port: "--port",
+  tls: "--tls-cert and --tls-key",
+  advertise: "--advertise",
+  consul: "--consul",
+  reflection: "--reflection",
+  graceMs: "--grace",
+  logger: "--log",
+};
+
+/**
+ * Loads a module by a path from `folder`, by a package's name as seen from there, or by a URL. Throws UsageError where there
+ * is none, or where its default export is no service; ModuleError where it throws while it is loaded.
+ */
+export async function loadServiceModule(specifier: string, folder: string): Promise<ServiceModule> {
+  const url = locate(specifier, folder);
+  let exports: Readonly<Record<string, unknown>>;
+  try {
+    exports = await import(url);
+  } catch (error) {
+    throw loadFailure(specifier, error);
+  }
+  return readServiceModule(specifier, exports);
+}
+
+function locate(specifier: string, folder: string): string {
+  // A Windows path, C:\..., is no URL.
+  if (/^[a-z][a-z0-9+.-]+:/i.test(specifier)) return specifier;
+  const path = resolve(folder, specifier);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile()) return pathToFileURL(path).href;
+  if (found?.isDirectory()) throw new UsageError(`${specifier} is a folder: name the module in it`);
+  if (isAbsolute(specifier) || /^\.{1,2}[\\/]/.test(specifier)) throw new UsageError(`there is no file ${path}`);
+  try {
+    return pathToFileURL(createRequire(resolve(folder, "package.json")).resolve(specifier)).href;
+  } catch {
+    // A package whose exports are for `import` alone can be resolved only by the module that imports it.
+    throw new UsageError(
+      `there is no file ${path}, and no package that ${folder} can require by the name ${JSON.stringify(specifier)}: give the path of its file`,
+    );
+  }
+}
+
+/** What went wrong, and what to do where Node is too old to read TypeScript (https://nodejs.org/api/typescript.html). */
+function loadFailure(specifier: string, error: unknown): Error {
+  const text = error instanceof Error ? error.message : String(error);
+  if (errorCode(error) === "ERR_UNKNOWN_FILE_EXTENSION" && /"\.[cm]?ts"/.test(text)) {
+    return new UsageError(
+      `Node ${process.versions.node} does not run TypeScript by itself: take Node 22.18 or later, Bun or Deno, ` +
+        "or from Node 22.6 on set NODE_OPTIONS=--experimental-strip-types",
+    );
+  }
+  return new ModuleError(`Cannot load ${specifier}: ${oneLine(text)}`, { cause: error });
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function readServiceModule(specifier: string, exports: Readonly<Record<string, unknown>>): ServiceModule {
+  const service = exports.default;
+  if (typeof service === "function") return { routes: service as ServiceModule["routes"] };
+  const refuse = (what: string) => new UsageError(`${specifier} ${what}: ${sample}`);
+  if (service === undefined) {
+    const functions = Object.keys(exports).filter((name) => typeof exports[name] === "function");
+    const hint = functions.length === 0 ? "" : ` (beside ${functions.join(", ")})`;
+    throw refuse(`has no default export${hint}`);
+  }
+  if (!isRecord(service)) throw refuse(`exports ${kindOf(service)} by default`);
+  if (typeof service.routes !== "function") {
+    throw refuse(`exports an object without the function "routes" by default`);
+  }
+  for (const name of Object.keys(service)) {
+    if (Object.hasOwn(fields, name)) continue;
+    const instead = flagsFor[name] === undefined ? "" : `, which is the command line's: ${flagsFor[name]}`;
+    throw new UsageError(
+      `${specifier} exports the unknown option ${JSON.stringify(name)}${instead} (known: ${Object.keys(fields).join(", ")})`,
+    );
+  }
+  if (service.close !== undefined && typeof service.close !== "function") {
+    throw new UsageError(`${specifier} exports ${kindOf(service.close)} as "close", which must be a function`);
+  }
+  // The other fields are checked by serve().
+  return service as unknown as ServiceModule;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}
