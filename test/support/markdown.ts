@@ -5,7 +5,9 @@ export interface CodeBlock {
   readonly language: string;
   /** With its last line break. */
   readonly text: string;
-  /** Whether `<!-- run -->` stands on the line before it. */
+  /** What the comment before it says, with nothing but blank lines between: `run`, `of: PACKAGE`, `file: PATH`. */
+  readonly mark: string | undefined;
+  /** Whether the mark is `run`. */
   readonly isRunnable: boolean;
   /** The `text` block that follows with nothing but blank lines between: what running it prints. */
   readonly output: string | undefined;
@@ -19,14 +21,15 @@ export interface Link {
 
 /** Fenced blocks in their order. */
 export function codeBlocks(markdown: string): readonly CodeBlock[] {
-  const fences = [...markdown.matchAll(/(<!-- run -->\n)?^```(\w+)\n([\s\S]*?)^```$/gm)];
+  const fences = [...markdown.matchAll(/(?:^<!-- ([^\n]+?) -->\n+)?^```(\w+)\n([\s\S]*?)^```$/gm)];
   return fences.map(({ 0: whole, 1: mark, 2: language = "", 3: text = "", index }, position) => {
     const next = fences[position + 1];
     const between = next === undefined ? "x" : markdown.slice(index + whole.length, next.index);
     return {
       language,
       text,
-      isRunnable: mark !== undefined,
+      mark,
+      isRunnable: mark === "run",
       output: between.trim() === "" && next?.[2] === "text" ? next[3] : undefined,
     };
   });
@@ -40,17 +43,17 @@ export function links(markdown: string): readonly Link[] {
   }));
 }
 
-/** The anchors of all headings, as GitHub makes them. */
+/** The anchors of all headings, as GitHub makes them, and those that are written out (`<a id="...">`). */
 export function anchors(markdown: string): ReadonlySet<string> {
-  const headings = [...withoutBlocks(markdown).matchAll(/^#+ (.+)$/gm)].map(([, text = ""]) => text);
-  return new Set(
-    headings.map((text) =>
-      text
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N} _-]/gu, "")
-        .replaceAll(" ", "-"),
-    ),
+  const text = withoutBlocks(markdown);
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
   );
+  const written = [...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = ""]) => id);
+  return new Set([...headings, ...written]);
 }
 
 /** Inline code outside of fenced blocks. */

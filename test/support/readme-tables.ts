@@ -1,7 +1,8 @@
 // Writes the parts of README that repeat something else: flag tables from `--help`, option tables from docstrings, code from
-// examples/. A part stands between two comments, the first of which says where it comes from. Writes no file itself.
+// examples/, and the table of what works where. A part stands between two comments, the first of which says where it comes from. Writes no file itself.
 
 import { readFileSync } from "node:fs";
+import { renderMatrix } from "../tools/readme-matrix.ts";
 import { type MemberDoc, readInterface } from "./interface-docs.ts";
 
 /** What `lictor COMMAND --help` prints. */
@@ -14,7 +15,7 @@ const leftOut = new Set(["clock", "random"]);
 
 /** README with every generated part written anew. Throws on a mark of an unknown kind, or one that names nothing. */
 export async function renderReadme(readme: string, helpOf: HelpOf): Promise<string> {
-  const parts = /<!-- (flags|options|file): ([^>]+?) -->\n[\s\S]*?<!-- end -->/g;
+  const parts = /<!-- (flags|options|file|table): ([^>]+?) -->\n[\s\S]*?<!-- end -->/g;
   const rendered: string[] = [];
   let at = 0;
   for (const match of readme.matchAll(parts)) {
@@ -35,15 +36,13 @@ async function renderPart(kind: string, source: string, helpOf: HelpOf): Promise
       return optionTable(readInterface(file, name));
     }
     case "file":
-      return codeBlock(readFileSync(new URL(source, root), "utf8"));
+      return `\`\`\`ts\n${readFileSync(new URL(source, root), "utf8")}\`\`\`\n`;
+    case "table":
+      if (source === "what works where") return renderMatrix();
+      throw new Error(`Cannot write README as there is no table of ${source}`);
     default:
       throw new Error(`Cannot write README as a part of kind ${kind} is unknown`);
   }
-}
-
-/** A file of examples/ as its reader would have it: with the package in place of the path to it. */
-function codeBlock(source: string): string {
-  return `\`\`\`ts\n${source.replaceAll('"../../src/index.ts"', '"lictor"')}\`\`\`\n`;
 }
 
 function optionTable(members: readonly MemberDoc[]): string {
