@@ -20,6 +20,7 @@ export { type CallFate, callFate } from "./transport/call-fate.ts";
 // Know where the servers are.
 
 export { type ConsulSourceOptions, createConsulSource } from "./edge/consul-source.ts";
+export type { SnapshotStore } from "./edge/kept-watch.ts";
 export {
   type ServiceWatchOptions,
   serviceWatchObject,
@@ -29,7 +30,7 @@ export {
 } from "./edge/service-watch-object.ts";
 export { type EndpointSnapshot, parseSnapshot, type SnapshotSource } from "./edge/snapshot.ts";
 export { createSnapshotCache, type SnapshotCache } from "./edge/snapshot-cache.ts";
-export { createWatchObjectSource, type WatchObjectStub } from "./edge/watch-object-source.ts";
+export { createWatchObjectSource, type WatchObjectResponse, type WatchObjectStub } from "./edge/watch-object-source.ts";
 export type { StaticEndpoint } from "./resolver/static-endpoint.ts";
 
 // Consul itself.

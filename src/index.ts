@@ -1,9 +1,15 @@
 // The public entry "lictor", for Bun, Deno and Node. Re-exports only.
+/// <reference types="node" preserve="true" />
 
 // Call: clients that find their servers in Consul.
 
-export { type ConsulTransportOptions, createConsulTransport } from "./client/create-consul-transport.ts";
+export {
+  type ConsulTransportOptions,
+  type ConsulTransportSettings,
+  createConsulTransport,
+} from "./client/create-consul-transport.ts";
 export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
+export { type ParsedTarget, parseTarget } from "./resolver/target.ts";
 export {
   type BalancedTransport,
   type BalancedTransportOptions,
@@ -20,17 +26,26 @@ export {
 // Serve: servers that announce themselves there.
 
 export { createHelloService, type HelloServiceOptions } from "./hello/hello-service.ts";
+export type {
+  GrpcCheckOptions,
+  HttpCheckOptions,
+  ProbeTlsOptions,
+  TcpCheckOptions,
+  TtlCheckOptions,
+} from "./registry/check-options.ts";
 export type { CheckOptions, HealthReport, RegisterOptions } from "./registry/register-options.ts";
 export { registerService } from "./registry/register-service.ts";
 export type { Registration, RegistrationState } from "./registry/registration.ts";
 export { type CloseOnSignalOptions, closeOnSignal, type SignalHandle } from "./runtime/close-on-signal.ts";
 export type { AdvertiseOptions } from "./server/announced-address.ts";
+export type { CorsOptions } from "./server/cors-options.ts";
 export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
 export { ListenError, type ListenErrorDetails } from "./server/listen-error.ts";
 export { serve } from "./server/serve.ts";
 export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
 export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";
-export type { ServerTlsOptions } from "./server/tls-front.ts";
+export type { ServiceModule } from "./server/service-module.ts";
+export type { Pem, ServerTlsOptions } from "./server/tls-front.ts";
 
 // Consul itself.
 
@@ -43,6 +58,7 @@ export type {
   ConsulAgent,
   HealthCheck,
 } from "./consul/agent.ts";
+export type { ConsulCatalog, ConsulStatus } from "./consul/cluster.ts";
 export {
   type ConsulClient,
   type ConsulClientOptions,

@@ -7,6 +7,7 @@ import { type AddressInfo, createServer, type Server as NetServer } from "node:n
 import { describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { ThermometerService } from "../examples/own-service/gen/example/thermometer/v1/thermometer_pb.ts";
+import { createHelloClient as createEdgeHelloClient } from "../src/edge.ts";
 import {
   createConsulTransport,
   createHelloClient,
@@ -102,6 +103,12 @@ const cases: Readonly<Record<string, Provoke>> = {
     const { address } = await agent(rename, stack);
     await started(stack, { consul: address });
     return callError({ consul: address, tls: true });
+  },
+
+  "[unavailable] no answer from http://127.0.0.1:10000: …": async (rename) => {
+    const port = await closedPort();
+    rename(port, 10_000);
+    return rejection(createEdgeHelloClient({ endpoints: [`http://127.0.0.1:${port}`] }).sayHello({ name: "you" }));
   },
 
   [`[unavailable] gave up waiting for a connection to ${atAgent}`]: async (rename, stack) => {

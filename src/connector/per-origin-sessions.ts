@@ -8,6 +8,7 @@ export interface PerOriginSessions {
   readonly sessionProvider: (url: string) => Http2SessionManager;
   /** Closes every session; calls in flight fail. Idempotent. */
   close(): Promise<void>;
+  /** The same as `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

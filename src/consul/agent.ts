@@ -6,7 +6,10 @@ import type { RequestOptions } from "./query.ts";
 /** Status of a check. */
 export type CheckStatus = "passing" | "warning" | "critical";
 
-/** A check inside a service registration. Durations as Consul writes them (`20s`). */
+/**
+ * A check inside a service registration. Durations as Consul writes them (`20s`). The fields are Consul's own:
+ * https://developer.hashicorp.com/consul/api-docs/agent/check#register-check
+ */
 export interface AgentServiceCheck {
   readonly CheckID?: string;
   readonly Name?: string;
@@ -30,7 +33,10 @@ export interface AgentServiceCheck {
   readonly DeregisterCriticalServiceAfter?: string;
 }
 
-/** Body of `PUT /v1/agent/service/register`. */
+/**
+ * Body of `PUT /v1/agent/service/register`. The fields are Consul's own:
+ * https://developer.hashicorp.com/consul/api-docs/agent/service#register-service
+ */
 export interface AgentServiceRegistration {
   readonly ID?: string;
   readonly Name: string;
@@ -44,7 +50,10 @@ export interface AgentServiceRegistration {
   readonly EnableTagOverride?: boolean;
 }
 
-/** Body of `PUT /v1/agent/check/register`. */
+/**
+ * Body of `PUT /v1/agent/check/register`. The fields are Consul's own:
+ * https://developer.hashicorp.com/consul/api-docs/agent/check#register-check
+ */
 export interface AgentCheckRegistration extends Omit<AgentServiceCheck, "CheckID"> {
   readonly ID?: string;
   readonly Name: string;
@@ -102,7 +111,9 @@ export interface ConsulAgent {
   deregisterCheck(checkId: string, options?: RequestOptions): Promise<void>;
   /** Heartbeat of a TTL check; the note becomes its output. `isUnknownCheck(error)` tells whether the agent has forgotten the check. */
   passCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;
+  /** As `passCheck`, with status `warning`. */
   warnCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;
+  /** As `passCheck`, with status `critical`. */
   failCheck(checkId: string, options?: RequestOptions & { readonly note?: string }): Promise<void>;
   /** Sets status and output (cut by Consul at 4096 bytes). */
   updateCheck(

@@ -6,11 +6,13 @@ import type { QueryOptions, QueryResult, RequestOptions } from "./query.ts";
 
 /** A key with its value and its place in history. */
 export interface KvEntry {
+  /** The whole key, as written. */
   readonly key: string;
   /** Bytes as stored; a view of its own, never shared. */
   readonly value: Uint8Array;
   /** Free for the caller's use, from 0 to 2^64-1; kept exact up to 2^53. */
   readonly flags: number;
+  /** Index of the write that made the key. */
   readonly createIndex: number;
   /** What `cas` of a later write or delete must name. */
   readonly modifyIndex: number;

@@ -30,6 +30,7 @@ export interface QueryOptions extends RequestOptions {
 
 /** An answer and what its headers say. */
 export interface QueryResult<T> {
+  /** The body, read. */
   readonly data: T;
   /** X-Consul-Index, a decimal string, at least "1"; undefined when the answer carried none. Opaque: compare with `compareIndex` only. */
   readonly index: string | undefined;

@@ -2,7 +2,9 @@
 
 /** A host without brackets and a port. */
 export interface HostPort {
+  /** Host name or IP literal; IPv6 without brackets. */
   readonly host: string;
+  /** 0 to 65535. */
   readonly port: number;
 }
 

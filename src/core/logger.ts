@@ -5,9 +5,13 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Where log lines go. Each method returns at once and never throws. `console` satisfies it. */
 export interface Logger {
+  /** What helps to find a fault. */
   debug(message: string, fields?: LogFields): void;
+  /** A change of state, as it should be. */
   info(message: string, fields?: LogFields): void;
+  /** Trouble that lictor goes on with by itself. */
   warn(message: string, fields?: LogFields): void;
+  /** Trouble that somebody must look at. */
   error(message: string, fields?: LogFields): void;
 }
 

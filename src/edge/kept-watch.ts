@@ -11,7 +11,9 @@ import { parseSnapshot } from "./snapshot.ts";
 
 /** Where the last snapshot is kept: the part of a Durable Object's storage that is used. Values are plain data. */
 export interface SnapshotStore {
+  /** The value, or undefined. */
   get(key: string): Promise<unknown>;
+  /** Keeps a value in place of what was there. */
   put(key: string, value: unknown): Promise<void>;
 }
 

@@ -33,6 +33,7 @@ export interface WatchObjectState {
 
 /** The object, as the runtime calls it. */
 export interface WatchObject {
+  /** Answers with the snapshot; see `serviceWatchObject`. */
   fetch(request: Request): Promise<Response>;
 }
 
@@ -43,7 +44,9 @@ export type WatchObjectClass<Env> = new (state: WatchObjectState, env: Env) => W
  * Creates a Durable Object class that watches a service. `options` is asked once for each object, with the Worker's bindings
  * and the object's name (`idFromName`, `getByName`), "" where it has none:
  *
- *     export const HelloWatch = serviceWatchObject<Env>((env, name) => ({ service: name, consul: env.CONSUL }));
+ * ```ts
+ * export const HelloWatch = serviceWatchObject<Env>((env, name) => ({ service: name, consul: env.CONSUL }));
+ * ```
  *
  * A GET, whatever its path, is answered with the snapshot in JSON: `endpoints`, `confirmedAtMs` (Unix milliseconds) and `stale`. While the watch
  * is live the list is confirmed now. While Consul is away the last list stands with its age, and one kept in the object's storage

@@ -8,12 +8,14 @@ export interface WatchObjectStub {
   readonly id?: { toString(): string };
   /** For messages; a stub has it where its id was made of a name. */
   readonly name?: string | undefined;
+  /** Sends a request to the object. */
   fetch(url: string, init: { readonly signal: AbortSignal }): Promise<WatchObjectResponse>;
 }
 
 /** The part of Response that is used. */
 export interface WatchObjectResponse {
   readonly status: number;
+  /** The whole body. */
   text(): Promise<string>;
 }
 

@@ -9,6 +9,7 @@ import { createCheckedHello } from "./checked-hello.ts";
 export interface HelloClient extends Client<typeof HelloService> {
   /** Ends the client: see `BalancedTransport.close()`. Idempotent. */
   close(): Promise<void>;
+  /** The same as `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -10,6 +10,7 @@ export type { CheckOptions } from "./check-options.ts";
 
 /** What a health function found. `warn` instances are listed by clients that ask for more than passing ones. */
 export interface HealthReport {
+  /** Status of the check: passing, warning or critical. */
   readonly status: "pass" | "warn" | "fail";
   /** Shown by Consul as the check's output, cut by it at 4096 bytes. */
   readonly note?: string;

@@ -7,7 +7,7 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 /** Which signals, and what follows. */
 export interface CloseOnSignalOptions {
   /** Default SIGINT, SIGTERM, SIGHUP and, where the runtime can listen to it, SIGQUIT. */
-  readonly signals?: readonly NodeJS.Signals[];
+  readonly signals?: readonly (keyof typeof constants.signals)[];
   /** Ends the process afterwards, with code 0 after a clean close and 1 after a failed one. Default true. */
   readonly exit?: boolean;
   /** Told of the signal and of a failed close. Silent by default. */

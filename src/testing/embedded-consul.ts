@@ -51,6 +51,7 @@ export interface EmbeddedConsulRequest {
 
 /** An answer in place of the agent's. */
 export interface EmbeddedConsulAnswer {
+  /** HTTP status. */
   readonly status: number;
   /** Plain text. */
   readonly text: string;
@@ -61,7 +62,9 @@ export interface EmbeddedConsulAnswer {
 export interface EmbeddedConsul extends AsyncDisposable {
   /** `http://host:port`; stays the same over a restart. */
   readonly address: string;
+  /** As in the options. */
   readonly host: string;
+  /** The port listened on, whatever the options said. */
   readonly port: number;
   /** Blocking queries that wait now. 0 while stopped. */
   readonly openQueries: number;

@@ -13,7 +13,8 @@ describe("readImports()", () => {
     const path = fileURLToPath(new URL(name, import.meta.url));
     writeFileSync(
       path,
-      `import type { Endpoint } from "../../src/core/endpoint.ts";
+      `/// <reference types="node" />
+      import type { Endpoint } from "../../src/core/endpoint.ts";
       import { type Clock } from "../../src/core/clock.ts";
       export type { Logger } from "../../src/core/logger.ts";
       export type R = import("../../src/core/random.ts").Random;

@@ -36,7 +36,9 @@ export function readImports(files: readonly string[]): Import[] {
   for (const { specifier: module, dependencies = [] } of graph.modules) {
     if (!module.startsWith(root) || module.includes("/node_modules/")) continue;
     const from = module.slice(root.length);
-    for (const { specifier } of dependencies) {
+    for (const { specifier, code, type } of dependencies) {
+      // `/// <reference types="node" />` names declarations: it imports nothing.
+      if (code === undefined && type?.resolutionMode === undefined) continue;
       const isFile = /^\.{0,2}\/|^file:/.test(specifier);
       const url = new URL(specifier, module).href;
       const to = !isFile ? specifier : url.startsWith(root) ? url.slice(root.length) : `../${url}`;
@@ -71,6 +73,10 @@ interface DenoGraph {
     /** URL of the file. */
     readonly specifier: string;
     /** What it imports, as written. */
-    readonly dependencies?: readonly { readonly specifier: string }[];
+    readonly dependencies?: readonly {
+      readonly specifier: string;
+      readonly code?: unknown;
+      readonly type?: { readonly resolutionMode?: string };
+    }[];
   }[];
 }

@@ -1,4 +1,4 @@
-// `npm test`: every test file outside test/interop and test/outage, on Bun, Deno and Node. Exit code 1 on any failure, and where a runtime
+// `npm test`: every test file but for those of suites with a command of their own, on Bun, Deno and Node. Exit code 1 on any failure, and where a runtime
 // ran no test at all. Runs on Bun, and on Node 24.
 
 import { globSync } from "node:fs";
@@ -8,8 +8,16 @@ import { findConsul } from "../support/consul-agent.ts";
 import { printSummary, runFiles, tally } from "./run-files.ts";
 import { findRuntime, projectFolder, type RuntimeName, runtimeNames } from "./runtimes.ts";
 
-/** Suites with a command of their own: they need Go, or minutes. */
-const outsideSuites = ["test/interop/", "test/outage/"];
+/** Suites with a command of their own: they need Go, a browser, workerd, npm, or minutes. */
+const outsideSuites = [
+  "test/browser/",
+  "test/examples/",
+  "test/interop/",
+  "test/matrix/",
+  "test/outage/",
+  "test/package/",
+  "test/workerd/",
+];
 
 const help = `npm test -- [--runtime bun|deno|node]... [--jobs N] [--timeout SECONDS] [PART-OF-A-PATH]...
 

@@ -13,13 +13,21 @@ export interface EmbeddedConsulToken {
   readonly secret: string;
   /** May do everything. Default false. */
   readonly management?: boolean;
+  /** By the service's name. A server needs `write` for its own, a client `read`. */
   readonly service?: Readonly<Record<string, AclPolicy>>;
+  /** By the beginning of the service's name; "" is every service. */
   readonly servicePrefix?: Readonly<Record<string, AclPolicy>>;
+  /** By the node's name. To see instances takes `read` for their nodes. */
   readonly node?: Readonly<Record<string, AclPolicy>>;
+  /** By the beginning of the node's name. */
   readonly nodePrefix?: Readonly<Record<string, AclPolicy>>;
+  /** By the node's name: what the agent says about itself. */
   readonly agent?: Readonly<Record<string, AclPolicy>>;
+  /** By the beginning of the node's name. */
   readonly agentPrefix?: Readonly<Record<string, AclPolicy>>;
+  /** By the key. */
   readonly key?: Readonly<Record<string, AclPolicy>>;
+  /** By the beginning of the key. */
   readonly keyPrefix?: Readonly<Record<string, AclPolicy>>;
 }
 

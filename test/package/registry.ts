@@ -1,0 +1,49 @@
+// A stand-in for the npm registry on which lictor is published already; sends on to the real one for everything else. For
+// Deno, which installs npm packages from registries only. Reads one archive, writes nothing.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import process from "node:process";
+
+/** Where the registry answers. */
+export interface Registry extends AsyncDisposable {
+  /** For `NPM_CONFIG_REGISTRY`. */
+  readonly address: string;
+}
+
+/** Starts it with the version that the archive holds. */
+export async function startRegistry(tarball: string): Promise<Registry> {
+  const archive = readFileSync(tarball);
+  const manifest = JSON.parse(execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" }));
+  const upstream = process.env.npm_config_registry ?? "https://registry.npmjs.org/";
+  let address = "";
+  const server = createServer(({ url = "/" }, response) => {
+    if (url === `/${manifest.name}`) {
+      const integrity = `sha512-${createHash("sha512").update(archive).digest("base64")}`;
+      const version = { ...manifest, dist: { tarball: `${address}archive.tgz`, integrity } };
+      response.setHeader("content-type", "application/json").end(
+        JSON.stringify({
+          name: manifest.name,
+          "dist-tags": { latest: manifest.version },
+          versions: { [manifest.version]: version },
+        }),
+      );
+    } else if (url === "/archive.tgz") {
+      response.end(archive);
+    } else {
+      response.writeHead(302, { location: upstream.replace(/\/?$/, url) }).end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return {
+    address,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
