@@ -2,10 +2,10 @@
 
 import process from "node:process";
 import { createClient } from "@connectrpc/connect";
-import { consulFromEnv, createConsulTransport } from "../../src/index.ts";
+import { consulFromEnv, createConsulTransport } from "lictor";
 import { ThermometerService } from "./gen/example/thermometer/v1/thermometer_pb.ts";
 
-await using transport = createConsulTransport({ service: "thermometer", consul: consulFromEnv(process.env) });
+const transport = createConsulTransport({ service: "thermometer", consul: consulFromEnv(process.env) });
 const thermometer = createClient(ThermometerService, transport);
 
 for (let call = 0; call < 4; call++) {
@@ -15,3 +15,4 @@ for (let call = 0; call < 4; call++) {
 for await (const { celsius } of thermometer.watch({ room: "cellar", readings: 3 })) {
   console.log(`cellar: ${celsius} °C`);
 }
+await transport.close();

@@ -1,11 +1,13 @@
-// Serves ThermometerService and keeps it registered in Consul until a signal ends it. Reads PORT and Consul's own variables.
+// Serves ThermometerService and keeps it registered in Consul until a signal ends it. Reads HOST, PORT and Consul's own
+// variables.
 
 import process from "node:process";
-import { closeOnSignal, consulFromEnv, serve } from "../../src/index.ts";
+import { closeOnSignal, consulFromEnv, serve } from "lictor";
 import { thermometer } from "./thermometer.ts";
 
 const server = serve({
   routes: thermometer,
+  host: process.env.HOST ?? "127.0.0.1",
   port: Number(process.env.PORT ?? 0),
   consul: consulFromEnv(process.env),
   service: { name: "thermometer", tags: ["v1"], meta: { unit: "celsius" } },

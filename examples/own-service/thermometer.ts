@@ -1,7 +1,7 @@
 // ThermometerService, written as any Connect service is. Knows neither Consul nor sockets.
 
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import type { Server } from "../../src/index.ts";
+import type { Server } from "lictor";
 import { ThermometerService } from "./gen/example/thermometer/v1/thermometer_pb.ts";
 
 const rooms: ReadonlyMap<string, number> = new Map([
