@@ -2,11 +2,10 @@
 
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { textResponse } from "./plain-response.ts";
+import { connectErrorResponse } from "./plain-response.ts";
 
-/** 400 `invalid_argument` for a GET whose `message` is not in the base64 it claims to be; undefined for every other request. */
+/** 400 `invalid_argument` for a GET whose `message` is not in the base64 it claims to be; undefined for every other one. */
 export function refuseBadGet(request: UniversalServerRequest): UniversalServerResponse | undefined {
-  if (request.method !== "GET") return undefined;
   // https://connectrpc.com/docs/protocol#unary-get-request
   const query = new URL(request.url).searchParams;
   if (query.get("base64") !== "1") return undefined;
@@ -14,7 +13,6 @@ export function refuseBadGet(request: UniversalServerRequest): UniversalServerRe
     base64Decode(query.get("message") ?? "");
     return undefined;
   } catch {
-    const error = { code: "invalid_argument", message: 'the query\'s "message" is no base64' };
-    return textResponse(400, JSON.stringify(error), "application/json");
+    return connectErrorResponse(400, "invalid_argument", 'the query\'s "message" is no base64');
   }
 }

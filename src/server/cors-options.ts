@@ -57,18 +57,18 @@ const maxMaxAgeSeconds = 86_400;
 /** Fills in the defaults; undefined where no origin is named. Throws TypeError or RangeError that says what is wrong with what. */
 export function resolveCors(cors: readonly string[] | CorsOptions | undefined): CorsPolicy | undefined {
   if (cors === undefined) return undefined;
-  if (typeof cors !== "object" || cors === null) refuse("", "must be a list of origins or an object", cors);
+  if (typeof cors !== "object" || cors === null) refuse("cors", "must be a list of origins or an object", cors);
   const options: CorsOptions = isList(cors) ? { origins: cors } : cors;
   const { origins, allowedHeaders = [], exposedHeaders = [], maxAgeSeconds = 7200, credentials = false } = options;
-  if (!isList(origins)) refuse(".origins", "must be a list", origins);
+  if (!isList(origins)) refuse("cors.origins", "must be a list", origins);
   for (const origin of origins) checkOrigin(origin);
   const any = origins.includes("*");
-  if (any && origins.length > 1) refuse(".origins", 'must be "*" alone, or without it', origins.join(", "));
-  if (typeof credentials !== "boolean") refuse(".credentials", "must be a boolean", credentials);
+  if (any && origins.length > 1) refuse("cors.origins", 'must be "*" alone, or without it', origins.join(", "));
+  if (typeof credentials !== "boolean") refuse("cors.credentials", "must be a boolean", credentials);
   // https://fetch.spec.whatwg.org/#cors-protocol-and-credentials
-  if (any && credentials) refuse(".origins", 'must name each origin with "cors.credentials"', "*");
-  checkHeaderNames(".allowedHeaders", allowedHeaders);
-  checkHeaderNames(".exposedHeaders", exposedHeaders);
+  if (any && credentials) refuse("cors.origins", 'must name each origin with "cors.credentials"', "*");
+  checkHeaderNames("cors.allowedHeaders", allowedHeaders);
+  checkHeaderNames("cors.exposedHeaders", exposedHeaders);
   if (!(Number.isInteger(maxAgeSeconds) && maxAgeSeconds >= 0 && maxAgeSeconds <= maxMaxAgeSeconds)) {
     throw new RangeError(
       `Cannot serve as "cors.maxAgeSeconds" must be an integer from 0 to ${maxMaxAgeSeconds}: received ${maxAgeSeconds}`,
@@ -87,13 +87,13 @@ export function resolveCors(cors: readonly string[] | CorsOptions | undefined): 
 /** Takes what is, to the letter, an origin: it is compared as text. https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin */
 function checkOrigin(origin: string): void {
   if (origin === "*") return;
-  if (typeof origin !== "string") refuse(".origins", "must hold strings", origin);
+  if (typeof origin !== "string") refuse("cors.origins", "must hold strings", origin);
   // Sandboxed pages of everybody send it.
-  if (origin === "null") refuse(".origins", 'must not name "null", which stands for no origin in particular', origin);
-  if (origin.includes("*")) refuse(".origins", 'must name each origin, or be "*" alone', origin);
+  if (origin === "null") refuse("cors.origins", 'must not name "null", which stands for no origin in particular', origin);
+  if (origin.includes("*")) refuse("cors.origins", 'must name each origin, or be "*" alone', origin);
   const meant = originOf(origin);
-  if (meant === undefined) refuse(".origins", "must be scheme://host[:port]", origin);
-  if (meant !== origin) refuse(".origins", `must be as browsers send them, here ${meant}`, origin);
+  if (meant === undefined) refuse("cors.origins", "must be scheme://host[:port]", origin);
+  if (meant !== origin) refuse("cors.origins", `must be as browsers send them, here ${meant}`, origin);
 }
 
 /** The origin that a browser sends for a page at this URL; undefined where there is none. */
@@ -127,5 +127,5 @@ function isList<T>(value: readonly string[] | T): value is readonly string[] {
 }
 
 function refuse(option: string, rule: string, value: unknown): never {
-  throw new TypeError(`Cannot serve as "cors${option}" ${rule}: received ${String(value)}`);
+  throw new TypeError(`Cannot serve as "${option}" ${rule}: received ${String(value)}`);
 }

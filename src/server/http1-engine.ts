@@ -61,9 +61,7 @@ export function createHttp1Engine({ handler, scheme, calls, clock, logger }: Eng
       scheme,
       logger,
       lastOnConnection: () => announced,
-      beforeEnd: async () => {
-        if (isLastOnConnection(request, response)) await untilUploaded(request, clock);
-      },
+      beforeEnd: () => (isLastOnConnection(request, response) ? untilUploaded(request, clock) : undefined),
     });
   });
 
@@ -100,11 +98,11 @@ function isLastOnConnection(request: IncomingMessage, response: ServerResponse):
 }
 
 /**
- * Resolves when the client has sent its whole request, or has had its time. A connection that is closed before is reset, and
+ * Resolves when the client has sent its whole request, or has had its time; undefined where it has. A connection that is closed before is reset, and
  * the reset may overtake the answer (RFC 9112 section 9.6): the client would never learn that its message was too large.
  */
-function untilUploaded(request: IncomingMessage, clock: Clock): Promise<void> {
-  if (request.complete) return Promise.resolve();
+function untilUploaded(request: IncomingMessage, clock: Clock): Promise<void> | undefined {
+  if (request.complete) return undefined;
   return new Promise((resolve) => {
     const settle = (): void => {
       cancel();

@@ -29,8 +29,8 @@ export interface ExchangeOptions {
   readonly logger: Logger;
   /** HTTP/1.1 only, asked when the answer's head is written: whether the client should close the connection after it. */
   readonly lastOnConnection: () => boolean;
-  /** Awaited when all of the answer is written but its end, and nobody wants more of the request: what comes of it is dropped. */
-  readonly beforeEnd?: () => Promise<void>;
+  /** Asked when all of the answer is written but its end: what to wait for, if anything. What still comes of the request is dropped then. */
+  readonly beforeEnd?: () => Promise<void> | undefined;
 }
 
 /** Headers that belong to a connection, which HTTP/2 forbids (RFC 9113 section 8.2.2) and node decides over HTTP/1.1. */
@@ -62,10 +62,9 @@ export async function serveExchange(
       head: request.method === "HEAD",
       signal: client.signal,
       lastOnConnection: options.lastOnConnection,
-      beforeEnd: async () => {
-        if (options.beforeEnd === undefined) return;
-        await body.return?.();
-        await options.beforeEnd();
+      beforeEnd: () => {
+        const waited = options.beforeEnd?.();
+        return waited && Promise.all([body.return?.(), waited]);
       },
       onEnd: () => {
         answered = true;
@@ -115,7 +114,7 @@ interface WriteOptions {
   readonly head: boolean;
   readonly signal: AbortSignal;
   readonly lastOnConnection: () => boolean;
-  readonly beforeEnd: () => Promise<void>;
+  readonly beforeEnd: () => Promise<unknown> | undefined;
   /** The last of the answer is handed over; what happens to the connection now is no abort. */
   readonly onEnd: () => void;
 }
@@ -139,7 +138,8 @@ async function write(answer: UniversalServerResponse, response: NodeResponse, op
     if (options.signal.aborted) return;
     if (answer.trailer !== undefined && !options.head) writer.addTrailers(toNodeHeaders(answer.trailer));
     options.onEnd();
-    await options.beforeEnd();
+    const waited = options.beforeEnd();
+    if (waited !== undefined) await waited;
     response.end();
   } finally {
     // Not awaited: a generator that is busy takes it only when it gets there.

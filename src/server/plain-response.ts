@@ -2,12 +2,17 @@
 
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 
-/** An answer in text, UTF-8. */
-export function textResponse(
-  status: number,
-  text: string,
-  contentType = "text/plain; charset=utf-8",
-): UniversalServerResponse {
+/** An answer in plain text. */
+export function textResponse(status: number, text: string): UniversalServerResponse {
+  return bodyResponse(status, text, "text/plain; charset=utf-8");
+}
+
+/** An error in the form of Connect's unary calls: https://connectrpc.com/docs/protocol#error-end-stream */
+export function connectErrorResponse(status: number, code: string, message: string): UniversalServerResponse {
+  return bodyResponse(status, JSON.stringify({ code, message }), "application/json");
+}
+
+function bodyResponse(status: number, text: string, contentType: string): UniversalServerResponse {
   const bytes = new TextEncoder().encode(text);
   return {
     status,

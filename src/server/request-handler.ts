@@ -72,7 +72,9 @@ export function createRequestHandler(options: RequestHandlerOptions): UniversalH
 }
 
 async function answerRpc(handler: UniversalHandler, request: UniversalServerRequest): Promise<UniversalServerResponse> {
-  const answer = refuseBadGet(request) ?? (await handler(request));
+  const isGet = request.method === "GET";
+  const answer = (isGet ? refuseBadGet(request) : undefined) ?? (await handler(request));
+  if (answer.status === 200 && !isGet) return answer;
   const header = answer.header ?? new Headers();
   switch (answer.status) {
     case 405:
@@ -84,8 +86,9 @@ async function answerRpc(handler: UniversalHandler, request: UniversalServerRequ
     case 505:
       return explain(answer, header, "This method streams both ways, which takes HTTP/2");
     default:
+      if (!isGet) return answer;
       // It may be compressed, as the request's headers had it (RFC 9110 section 12.5.5).
-      if (request.method === "GET") header.append("vary", "Accept-Encoding");
+      header.append("vary", "Accept-Encoding");
       return { ...answer, header };
   }
 }

@@ -56,9 +56,9 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
       `Cannot serve as "routes" must leave ${Health.typeName} to the server: use its health.setStatus() instead`,
     );
   }
-  const twice = reflection ? services.find((service) => reflectionServices.includes(service)) : undefined;
-  if (twice !== undefined) {
-    throw new TypeError(`Cannot serve as "routes" must leave ${twice} to the server where "reflection" is on`);
+  const conflicting = reflection ? services.find((service) => reflectionServices.includes(service)) : undefined;
+  if (conflicting !== undefined) {
+    throw new TypeError(`Cannot serve as "routes" must leave ${conflicting} to the server where "reflection" is on`);
   }
   for (const service of services) if (health.status(service) === undefined) health.setStatus(service, "SERVING");
   router.service(Health, createHealthService(health));

@@ -1,7 +1,7 @@
 // Answers calls of methods that nobody routed, each in its own protocol. Reads headers only.
 
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { textResponse } from "./plain-response.ts";
+import { connectErrorResponse } from "./plain-response.ts";
 
 /**
  * The answer to an RPC of an unknown method: `unimplemented` in the protocol it came in; undefined where the request is not
@@ -26,7 +26,7 @@ export function unimplementedResponse(
   }
   if (!isConnect(request, contentType)) return undefined;
   // https://connectrpc.com/docs/protocol#error-codes: 404 reads as unimplemented, the body says it in words.
-  return textResponse(404, JSON.stringify({ code: "unimplemented", message: unknownMethod(path) }), "application/json");
+  return connectErrorResponse(404, "unimplemented", unknownMethod(path));
 }
 
 function isConnect(request: UniversalServerRequest, contentType: string): boolean {
