@@ -2,6 +2,7 @@
 
 import { constants } from "node:os";
 import process from "node:process";
+import { systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 
 /** Which signals, and what follows. */
@@ -21,15 +22,22 @@ export interface SignalHandle extends Disposable {
 }
 
 /**
+ * A terminal's Ctrl-C reaches every process of its group, and `bun run`, `bunx` and `deno task` hand it on to their child once more
+ * (measured on Bun 1.4.5, Deno 2.9.6): what comes so soon after the first is its echo.
+ */
+const echoMs = 500;
+
+/**
  * Calls `closeable.close()` on the first signal, once; a second signal, of any of the kinds, ends the process at once with
- * 128 plus the signal's number, as shells have it. The process stays as it is where `exit` is false, but for a second signal.
+ * 128 plus the signal's number, as shells have it. The same signal again within 500 ms is none: it is the first one's echo.
+ * The process stays as it is where `exit` is false, but for a second signal.
  */
 export function closeOnSignal(
   closeable: { close(): Promise<unknown> },
   options: CloseOnSignalOptions = {},
 ): SignalHandle {
   const { signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"], exit = true, logger = silentLogger } = options;
-  let closing = false;
+  let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | undefined;
 
   const close = async (): Promise<void> => {
     let code = 0;
@@ -42,10 +50,11 @@ export function closeOnSignal(
     if (exit) process.exit(code);
   };
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (closing) {
+    if (first !== undefined) {
+      if (signal === first.signal && systemClock.now() - first.atMs < echoMs) return;
       process.exit(128 + (constants.signals[signal] ?? 0));
     }
-    closing = true;
+    first = { signal, atMs: systemClock.now() };
     logger.info("Closing on signal", { signal });
     void close();
   };

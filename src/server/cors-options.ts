@@ -89,7 +89,8 @@ function checkOrigin(origin: string): void {
   if (origin === "*") return;
   if (typeof origin !== "string") refuse("cors.origins", "must hold strings", origin);
   // Sandboxed pages of everybody send it.
-  if (origin === "null") refuse("cors.origins", 'must not name "null", which stands for no origin in particular', origin);
+  if (origin === "null")
+    refuse("cors.origins", 'must not name "null", which stands for no origin in particular', origin);
   if (origin.includes("*")) refuse("cors.origins", 'must name each origin, or be "*" alone', origin);
   const meant = originOf(origin);
   if (meant === undefined) refuse("cors.origins", "must be scheme://host[:port]", origin);
@@ -109,6 +110,7 @@ function checkHeaderNames(option: string, names: readonly string[]): void {
   if (!isList(names)) refuse(option, "must be a list", names);
   for (const name of names) {
     // RFC 9110 section 5.6.2 has "*" for a name too; to browsers it is a wildcard, at times.
+    if (typeof name !== "string") refuse(option, "must hold strings", name);
     if (name === "*") refuse(option, "must name each header", name);
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) refuse(option, "must hold names of headers", name);
   }

@@ -7,6 +7,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Logger } from "../core/logger.ts";
+import { respellGrpcMessage } from "./grpc-message.ts";
 import { textResponse } from "./plain-response.ts";
 import { type BodySource, readBody } from "./request-body.ts";
 
@@ -94,6 +95,11 @@ function toUniversal(
   const authority = named.replace(/^([0-9a-f:.]*:[0-9a-f:.]*):([0-9]+)$/i, "[$1]:$2");
   // A path may begin with "//", which a URL would take for a host: so it is joined, not resolved.
   const url = target.startsWith("/") ? `${scheme}://${authority}${target}` : target === "*" ? undefined : target;
+  const parsed = new URL(url ?? `${scheme}://${authority}/*`);
+  // A target in absolute form may name anything (RFC 9112 section 3.2.2): a fallback must get no file: and no user's password.
+  if (!/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
+    throw new TypeError("the target is no http URL");
+  }
   const header = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (name.startsWith(":") || value === undefined) continue;
@@ -102,7 +108,7 @@ function toUniversal(
   return {
     httpVersion: request.httpVersion,
     method: request.method ?? "",
-    url: new URL(url ?? `${scheme}://${authority}/*`).href,
+    url: parsed.href,
     header,
     body,
     signal,
@@ -136,7 +142,10 @@ async function write(answer: UniversalServerResponse, response: NodeResponse, op
       chunk = await iterator?.next();
     }
     if (options.signal.aborted) return;
-    if (answer.trailer !== undefined && !options.head) writer.addTrailers(toNodeHeaders(answer.trailer));
+    if (answer.trailer !== undefined && !options.head) {
+      respellGrpcMessage(answer.trailer);
+      writer.addTrailers(toNodeHeaders(answer.trailer));
+    }
     options.onEnd();
     const waited = options.beforeEnd();
     if (waited !== undefined) await waited;

@@ -8,6 +8,7 @@ import type {
 } from "@connectrpc/connect/protocol";
 import type { Logger } from "../core/logger.ts";
 import { refuseBadGet } from "./bad-get.ts";
+import { clampDeadline } from "./clamp-deadline.ts";
 import { announcesRpc, createCors, isPreflight } from "./cors.ts";
 import type { CorsPolicy } from "./cors-options.ts";
 import type { HealthReporter } from "./health-status.ts";
@@ -48,7 +49,10 @@ export function createRequestHandler(options: RequestHandlerOptions): UniversalH
     if (cors !== undefined && isPreflight(request) && (ours || fallback === undefined || announcesRpc(request))) {
       return cors.preflight(request);
     }
-    if (handler !== undefined) return answerRpc(handler, request);
+    if (handler !== undefined) {
+      clampDeadline(request.header);
+      return answerRpc(handler, request);
+    }
     if (path === healthPath) {
       return health.status("") === "SERVING" ? textResponse(200, "SERVING") : textResponse(503, "NOT_SERVING");
     }

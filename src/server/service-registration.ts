@@ -26,7 +26,7 @@ export function planRegistration(
 ): RegistrationPlan {
   const { consul, service, tls, logger, clock, random, advertise } = options;
   if (consul === undefined) return undefined;
-  const name = service.name ?? defaultName(services);
+  const name = service.name ?? onlyServiceName(services) ?? noName(services);
   const check = service.check ?? { type: "ttl" };
   const plan = (announced: HostPort): RegisterOptions => ({
     // TTL heartbeats say what the health table says.
@@ -74,12 +74,14 @@ function heartbeat(health: HealthReporter): { status: "pass" | "fail"; note?: st
   return status === "SERVING" ? { status: "pass" } : { status: "fail", note: status };
 }
 
-function defaultName(services: readonly string[]): string {
+/** The name in Consul of the one service that is routed, without its package; undefined where not exactly one is. */
+export function onlyServiceName(services: readonly string[]): string | undefined {
   const [only, ...others] = services;
-  if (only === undefined || others.length > 0) {
-    throw new TypeError(
-      `Cannot serve as "service" must name the service in Consul where not exactly one is routed: received ${services.length === 0 ? "none" : services.join(", ")}`,
-    );
-  }
-  return only.slice(only.lastIndexOf(".") + 1);
+  return others.length === 0 ? only?.slice(only.lastIndexOf(".") + 1) : undefined;
+}
+
+function noName(services: readonly string[]): never {
+  throw new TypeError(
+    `Cannot serve as "service" must name the service in Consul where not exactly one is routed: received ${services.join(", ") || "none"}`,
+  );
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { describe, test } from "node:test";
 import { closeOnSignal } from "../../src/runtime/close-on-signal.ts";
+import { pause } from "../support/eventually.ts";
 import { spawnScript } from "../support/spawn-command.ts";
 
 const script = "test/runtime/close-on-signal-child.ts";
@@ -37,6 +38,18 @@ describe("closeOnSignal()", () => {
   test("exits at once with 128 + n on a second signal, whichever it is", { timeout }, async () => {
     assert.equal((await run("hang", "SIGINT", "SIGTERM")).code, 143);
     assert.equal((await run("hang", "SIGTERM", "SIGINT")).code, 130);
+  });
+
+  test("takes the same signal again within half a second for an echo", { timeout }, async () => {
+    await using child = spawnScript(script, ["hang"]);
+    await child.until(({ lines }) => lines.includes("ready"));
+    child.signal("SIGINT");
+    await child.until(({ lines }) => lines.includes("closing"));
+    child.signal("SIGINT");
+    await pause(700);
+    assert.deepEqual(child.lines, ["ready", "closing"]);
+    child.signal("SIGINT");
+    assert.equal(await child.exitCode, 130);
   });
 
   test("leaves the process as it is with exit false", { timeout }, async () => {

@@ -92,6 +92,7 @@ describe("resolveCors()", () => {
     [{ origins: [origin], credentials: "yes" }, TypeError, /"cors\.credentials" must be a boolean/],
     [{ origins: [origin], allowedHeaders: ["*"] }, TypeError, /"cors\.allowedHeaders" must name each header/],
     [{ origins: [origin], allowedHeaders: "x" }, TypeError, /"cors\.allowedHeaders" must be a list/],
+    [{ origins: [origin], allowedHeaders: [5] }, TypeError, /"cors\.allowedHeaders" must hold strings: received 5/],
     [{ origins: [origin], exposedHeaders: ["a, b"] }, TypeError, /"cors\.exposedHeaders" must hold names of headers/],
     [{ origins: [origin], exposedHeaders: ["x\r\ny"] }, TypeError, /"cors\.exposedHeaders" must hold names of headers/],
     [{ origins: [origin], maxAgeSeconds: -1 }, RangeError, /"cors\.maxAgeSeconds" must be an integer from 0 to 86400/],

@@ -203,6 +203,25 @@ describe("serve() on an HTTP/1.1 connection", () => {
     assert.match(wire.seen, /^HTTP\/1\.1 400 /);
   });
 
+  for (const target of ["file:///etc/passwd", "javascript:alert(1)", "http://user:password@test/", "ftp://test/"]) {
+    test(`answers ${target} in absolute form with 400, before any fallback`, async () => {
+      const asked: string[] = [];
+      const server = serve({
+        routes: createEchoService(),
+        fallback: ({ url }) => {
+          asked.push(url);
+          return new Response("fallback");
+        },
+      });
+      using wire = open(new URL((await server.ready).url));
+      wire.socket.write(`GET ${target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n`);
+      await eventually("the answer", () => wire.answers.length === 1);
+      assert.equal(wire.answers[0]?.status, 400);
+      assert.deepEqual(asked, []);
+      await server.close();
+    });
+  }
+
   test("does not take a request with two lengths", async () => {
     using wire = open(url);
     // RFC 9112 section 6.3: a way to smuggle requests past a proxy.
