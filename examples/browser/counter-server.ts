@@ -5,11 +5,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type ConsulClientOptions, type Server, serve } from "lictor";
 import { CounterService } from "./gen/example/counter/v1/counter_pb.ts";
 
-/** Starts an instance on a free port. `pageOrigin` is where the page comes from: browsers let no other origin call. */
-export function startCounterServer(consul: ConsulClientOptions | string, pageOrigin: string): Server {
+/** Starts an instance on a free port. `pageOrigins` are where the page may come from: browsers let no other origin call. */
+export function startCounterServer(consul: ConsulClientOptions | string, pageOrigins: readonly string[]): Server {
   return serve({
     consul,
-    cors: [pageOrigin],
+    cors: pageOrigins,
     routes(router, server) {
       const self = () => `${server.address?.announced.host}:${server.address?.announced.port}`;
       router.service(CounterService, {

@@ -11,8 +11,10 @@ const embedded = process.env.CONSUL_HTTP_ADDR === undefined ? await startEmbedde
 const consul = embedded?.address ?? consulFromEnv(process.env);
 
 const page = startPageServer(consul, Number(process.env.PORT ?? 8080));
-const { url } = await page.ready;
-const counters = [startCounterServer(consul, url), startCounterServer(consul, url)];
+const { url, port } = await page.ready;
+// Two origins to a browser, though one address.
+const origins = [url, `http://localhost:${port}`];
+const counters = [startCounterServer(consul, origins), startCounterServer(consul, origins)];
 closeOnSignal({
   async close() {
     await Promise.all([page, ...counters].map((server) => server.close()));

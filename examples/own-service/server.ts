@@ -11,8 +11,9 @@ const server = serve({
   port: Number(process.env.PORT ?? 0),
   consul: consulFromEnv(process.env),
   service: { name: "thermometer", tags: ["v1"], meta: { unit: "celsius" } },
+  logger: console,
 });
-closeOnSignal(server);
+closeOnSignal(server, { logger: console });
 
 const { host, port } = await server.ready;
 console.log(`ready ${host}:${port}`);

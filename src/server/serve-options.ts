@@ -86,6 +86,9 @@ export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "co
 
 /** Fills in the defaults. Throws TypeError or RangeError that names the option, the rule and the value. */
 export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot serve as the options must be an object: received ${options}`);
+  }
   const { host = "127.0.0.1", port = 0, maxReceiveBytes = 4 * 1024 * 1024, tls, advertise, service = {} } = options;
   const { graceMs = 10_000, drainMarginMs = 1000, reflection = false } = options;
   if (typeof options.routes !== "function") refuse("routes", "must be a function", options.routes);
@@ -121,15 +124,22 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
 }
 
 function refuse(option: string, rule: string, value: unknown): never {
-  throw new TypeError(`Cannot serve as "${option}" ${rule}: received ${String(value)}`);
+  throw new TypeError(`Cannot serve as "${option}" ${rule}: received ${quote(value)}`);
+}
+
+/** Texts in quotes: "5" is no number, and "" is something. */
+function quote(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 function checkInteger(option: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new RangeError(`Cannot serve as "${option}" must be an integer from ${min} to ${max}: received ${value}`);
+  throw new RangeError(
+    `Cannot serve as "${option}" must be an integer from ${min} to ${max}: received ${quote(value)}`,
+  );
 }
 
 function checkDuration(option: string, value: number): void {
   if (typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY) return;
-  throw new RangeError(`Cannot serve as "${option}" must be milliseconds, at least 0: received ${value}`);
+  throw new RangeError(`Cannot serve as "${option}" must be milliseconds, at least 0: received ${quote(value)}`);
 }

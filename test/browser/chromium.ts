@@ -1,33 +1,21 @@
 // Finds Chromium and starts it without a window, for tests of what runs in a page. Never downloads one, and lets it speak to
 // this machine's loopback only: without a Chromium, tests are skipped, and where CI=true they fail.
 
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type Browser, chromium } from "playwright-core";
+import { findExecutable } from "../support/find-executable.ts";
+
+/** What to do where there is no Chromium. */
+export const noChromium = "no Chromium: install Debian's package chromium, or set CHROMIUM_BIN";
 
 /** Path of a Chromium: CHROMIUM_BIN, then the names that Debian and others give it on PATH. */
 export function findChromium(): string | undefined {
-  const named = process.env.CHROMIUM_BIN;
-  if (named !== undefined && named !== "") {
-    if (!isExecutable(named)) throw new Error(`Cannot use Chromium as CHROMIUM_BIN names no executable file: ${named}`);
-    return named;
-  }
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+  return findExecutable("CHROMIUM_BIN", ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]);
 }
 
-/**
- * For the `skip` option of tests: a reason where there is no Chromium, else false. False too where CI=true, so that there such a
- * test fails.
- */
-export const chromiumSkip: string | false = (() => {
-  if (findChromium() !== undefined || process.env.CI === "true") return false;
-  const reason = "no Chromium: install Debian's package chromium, or set CHROMIUM_BIN";
-  process.stderr.write(`SKIPPED in a browser: ${reason}\n`);
-  return reason;
-})();
+/** For the `skip` option of tests: a reason where there is no Chromium, else false. False too where CI=true: there they fail. */
+export const chromiumSkip: string | false =
+  findChromium() !== undefined || process.env.CI === "true" ? false : noChromium;
 
 const flags = [
   // Nobody but this machine: neither the browser's own errands nor a page find another host.
@@ -48,19 +36,8 @@ const flags = [
 /** Starts a browser with a profile of its own, which is gone when it is closed. */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = findChromium();
-  if (executablePath === undefined) {
-    throw new Error("Cannot start Chromium as there is none: install Debian's package chromium, or set CHROMIUM_BIN");
-  }
+  if (executablePath === undefined) throw new Error(`Cannot start a browser: ${noChromium}`);
   // Its sandbox refuses root, as whom CI runs.
   const isRoot = process.getuid?.() === 0;
   return chromium.launch({ executablePath, chromiumSandbox: !isRoot, args: flags, timeout: 30_000 });
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

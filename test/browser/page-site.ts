@@ -1,10 +1,9 @@
 // A web site of one page and one script, on an origin of its own: where the tests' pages come from. Serves no RPC.
 
-import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import type { CertificatePair } from "../support/certificates.ts";
+import { listenOnLoopback } from "../support/loopback.ts";
 
 /** A running site. */
 export interface PageSite extends AsyncDisposable {
@@ -36,16 +35,9 @@ export async function startPageSite(script: string, certificate?: CertificatePai
     if (file === undefined) response.writeHead(404).end();
     else response.writeHead(200, { "content-type": `${file[0]}; charset=utf-8` }).end(file[1]);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const listening = await listenOnLoopback(server);
   return {
-    origin: `${certificate === undefined ? "http" : "https"}://127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    origin: `${certificate === undefined ? "http" : "https"}://127.0.0.1:${listening.port}`,
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }

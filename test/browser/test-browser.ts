@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import type { BrowserContext, Page } from "playwright-core";
+import { bundleForWeb } from "../support/bundle.ts";
 import type { CertificatePair } from "../support/certificates.ts";
-import { bundleForBrowser } from "./bundle.ts";
 import { launchChromium } from "./chromium.ts";
 import { type PageSite, startPageSite } from "./page-site.ts";
 
@@ -33,7 +33,7 @@ export interface TestPage extends AsyncDisposable {
 
 /** Bundles the kit and starts a browser. */
 export async function startTestBrowser(): Promise<TestBrowser> {
-  const script = bundleForBrowser("test/browser/page-kit.ts");
+  const script = bundleForWeb("test/browser/page-kit.ts");
   const browser = await launchChromium();
   const site = await startPageSite(script);
   return {

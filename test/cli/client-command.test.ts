@@ -65,8 +65,17 @@ describe("client.ts", () => {
       env,
     });
     await using unnamed = spawnScript("client.ts", ["-n1", `--target=consul://${at}`], { env });
+    await using apart = spawnScript(
+      "client.ts",
+      ["-n1", `--target=consul://${at}`, "--service=Nobody", "--timeout=1s"],
+      {
+        env,
+      },
+    );
     await using away = start("-n1", "--target=consul:///HelloService?tag=v2", "--timeout=1s");
-    assert.deepEqual(await Promise.all([named.exitCode, unnamed.exitCode, away.exitCode]), [0, 0, 1]);
+    const codes = await Promise.all([named, unnamed, apart, away].map(({ exitCode }) => exitCode));
+    assert.deepEqual(codes, [0, 0, 1, 1]);
+    assert.match(apart.stdout, /^client call SayHello failed: unavailable .*"Nobody"/);
     for (const client of [named, unnamed]) assert.match(client.stdout, /^client get message: Hello! /);
     assert.match(away.stdout, /^client call SayHello failed: unavailable .*tags "v2".* lists none\n$/);
   });

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { UsageError } from "../../src/cli/command-line.ts";
-import { helloModule } from "../../src/cli/hello-server.ts";
-import { parseAdvertise, type ServiceServerOptions, startServiceServer } from "../../src/cli/service-server.ts";
+import { helloModule } from "../../src/cli/hello-module.ts";
+import { type ServiceServerOptions, startServiceServer } from "../../src/cli/service-server.ts";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
@@ -60,21 +59,6 @@ for (const [order, serving] of [
     }
   });
 }
-
-test("parseAdvertise() reads hosts with and without a port", () => {
-  assert.deepEqual(parseAdvertise("example.org"), { host: "example.org" });
-  assert.deepEqual(parseAdvertise("example.org:443"), { host: "example.org", port: 443 });
-  assert.deepEqual(parseAdvertise("10.0.0.1"), { host: "10.0.0.1" });
-  assert.deepEqual(parseAdvertise("2001:db8::1"), { host: "2001:db8::1" });
-  assert.deepEqual(parseAdvertise("[2001:db8::1]"), { host: "2001:db8::1" });
-  assert.deepEqual(parseAdvertise("[2001:db8::1]:443"), { host: "2001:db8::1", port: 443 });
-});
-
-test("parseAdvertise() refuses anything else in one line", () => {
-  for (const text of ["a:0", "a:65536", "a:b", "a:1:2", ":1", "a:", "http://a", "a b", "[a]:1", "[x]"]) {
-    assert.throws(() => parseAdvertise(text), UsageError, text);
-  }
-});
 
 function isOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { type ConsulTransportOptions, createConsulTransport } from "../../src/client/create-consul-transport.ts";
 import { type ConsulClient, createConsulClient } from "../../src/consul/consul-client.ts";
-import { createHelloClient } from "../../src/hello/create-hello-client.ts";
+import { createHelloClient, type HelloClientOptions } from "../../src/hello/create-hello-client.ts";
 import { createHelloService } from "../../src/hello/hello-service.ts";
 import { serve } from "../../src/server/serve.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
@@ -71,13 +71,14 @@ for (const kind of agentKinds) {
         await ready;
         await registration?.registered;
       }
-      const portOf = async (target: string) => {
-        await using hello = createHelloClient(target);
+      const portOf = async (options: string | HelloClientOptions) => {
+        await using hello = createHelloClient(options);
         return Number((await hello.sayHello({ name: "t" })).message.split(":").at(-1));
       };
       assert.equal(await portOf(`consul://${at}`), server.address?.port);
       assert.equal(await portOf(`consul://${at}/?tag=HelloService`), server.address?.port);
       assert.equal(await portOf(`consul://${at}/Other`), other.address?.port);
+      assert.equal(await portOf({ target: `consul://${at}`, service: "Other" }), other.address?.port);
     });
   });
 }
@@ -105,7 +106,10 @@ test("createConsulTransport() refuses a target beside options that say the same,
     assert.throws(() => createConsulTransport(options), { name: "TypeError", message });
   }
   // JavaScript has no compiler to ask.
-  assert.throws(() => createConsulTransport({} as ConsulTransportOptions), { name: "TypeError", message: /neither/ });
+  for (const nothing of [{}, undefined, null]) {
+    const options = nothing as unknown as ConsulTransportOptions;
+    assert.throws(() => createConsulTransport(options), { name: "TypeError", message: /neither/ });
+  }
   assert.throws(() => createHelloClient({ target, service: "S" }), {
     name: "TypeError",
     message: /"service" together/,

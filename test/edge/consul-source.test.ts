@@ -2,11 +2,16 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createClient } from "@connectrpc/connect";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { ConsulError } from "../../src/consul/consul-error.ts";
 import type { ServiceEntry } from "../../src/consul/health.ts";
 import { createConsulSource } from "../../src/edge/consul-source.ts";
+import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
+import { createSnapshotCache } from "../../src/edge/snapshot-cache.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { createEchoFetch } from "../support/edge-fakes.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 import { serviceEntry } from "../support/service-entry.ts";
 
@@ -131,10 +136,46 @@ describe("createConsulSource()", () => {
     await assert.rejects(source.read(AbortSignal.abort(reason)), reason);
   });
 
-  test("warns where the token's rights hide every instance", async () => {
-    const { fetch } = recordingFetch([], { "X-Consul-Results-Filtered-By-ACLs": "true" });
+  test("warns once of what cannot be called and of what the token's rights hide", async () => {
+    const entries = [serviceEntry(), serviceEntry({ id: "e", service: { Port: 0 } })];
+    const { fetch } = recordingFetch(entries, { "X-Consul-Results-Filtered-By-ACLs": "true" });
     const logger = createRecordingLogger();
-    await createConsulSource({ service: "Hello", consul: { fetch }, logger }).read(signal);
-    assert.equal(logger.count("hides instances"), 1);
+    const source = createConsulSource({ service: "Hello", consul: { fetch }, logger });
+    for (let read = 0; read < 3; read++) await source.read(signal);
+    assert.deepEqual([logger.count("hides instances"), logger.count("cannot be called")], [1, 1]);
+    assert.equal(logger.lines[0]?.fields?.consul, "http://127.0.0.1:8500");
+  });
+
+  test("made anew in each request warns once over one cache", async () => {
+    const entries = [serviceEntry(), serviceEntry({ id: "e", service: { Port: 0 } })];
+    const { fetch } = recordingFetch(entries);
+    const logger = createRecordingLogger();
+    const cache = createSnapshotCache();
+    const clock = createManualClock(1_700_000_000_000);
+    const request = async () => {
+      const transport = createEdgeTransport({
+        service: "Hello",
+        consul: { fetch },
+        fetch: createEchoFetch().fetch,
+        useBinaryFormat: false,
+        logger,
+        cache,
+        clock,
+        maxAgeMs: 0,
+        maxStaleMs: 0,
+      });
+      await createClient(EchoService, transport).unary({});
+    };
+    for (let i = 0; i < 3; i++) {
+      await request();
+      await clock.advance(5000);
+    }
+    assert.equal(logger.count("cannot be called"), 1);
+    entries.pop();
+    await request();
+    await clock.advance(5000);
+    entries.push(serviceEntry({ id: "e", service: { Port: 0 } }));
+    await request();
+    assert.equal(logger.count("cannot be called"), 2);
   });
 });

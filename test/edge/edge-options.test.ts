@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createClient } from "@connectrpc/connect";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
 import type { EdgeTransportOptions } from "../../src/edge/edge-options.ts";
 import type { SnapshotCache } from "../../src/edge/snapshot-cache.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 
 const endpoints = ["http://a.test:1"];
 const source = { description: "a list", read: () => Promise.reject(new Error("unused")) };
@@ -16,15 +18,27 @@ describe("createEdgeTransport()", () => {
       "nothing that says where the servers are",
       {},
       "TypeError",
-      /exactly one of "target", "service", "endpoints" and "source" must say where the servers are: received none/,
+      /"service" or "target", or else "endpoints", or else "source" must say where the servers are: received none/,
     ],
     ["a Consul without a service", { consul: "http://consul.test" }, "TypeError", /received none/],
     ["two answers", { endpoints, source }, "TypeError", /received "endpoints" and "source"/],
     [
-      "a service beside a target",
+      "a service beside a target that names one",
       { target: "consul:///Hello", service: "Hello" },
       "TypeError",
-      /received "target" and "service"/,
+      /"target" and "service" together as both say the service/,
+    ],
+    [
+      "a target beside a list",
+      { target: "consul:///Hello", endpoints },
+      "TypeError",
+      /received "target" and "endpoints"/,
+    ],
+    [
+      "a target that waits",
+      { target: "consul:///Hello?wait=30s" },
+      "TypeError",
+      /must have no "wait" here, where nothing watches; "maxAgeMs" .*: received 30000 ms/,
     ],
     [
       "Consul beside a list",
@@ -47,6 +61,7 @@ describe("createEdgeTransport()", () => {
     ["an address with a path", { endpoints: ["http://a.test/x"] }, "TypeError", /http or https origin/],
     ["a list that repeats", { endpoints: ["http://a", "http://a"] }, "TypeError", /ids must be unique/],
     ["an empty service", { service: "" }, "TypeError", /Cannot find a service as "service" must be a non-empty string/],
+    ["tags that are no list", { service: "Hello", tags: "ab" as never }, "TypeError", /"tags" must be a list/],
     ["a bad tag", { service: "Hello", tags: [""] }, "TypeError", /Cannot find a service as "tags"/],
     ["a target of another kind", { target: "dns:///hello" }, "TypeError", /consul:\/\/host:port\/service/],
     ["what the target says too", { target: "consul:///Hello?dc=a", datacenter: "b" }, "TypeError", /both say "dc"/],
@@ -62,6 +77,30 @@ describe("createEdgeTransport()", () => {
       { endpoints, protocol: "grpc-web", useHttpGet: true },
       "TypeError",
       /"useHttpGet" must be left out/,
+    ],
+    [
+      "interceptors that are no list of functions",
+      { endpoints, interceptors: 5 as never },
+      "TypeError",
+      /"interceptors" must be a list of functions: received number/,
+    ],
+    [
+      "an interceptor that is no function",
+      { endpoints, interceptors: [{}] as never },
+      "TypeError",
+      /"interceptors" must be a list of functions/,
+    ],
+    [
+      "a format in text",
+      { endpoints, useBinaryFormat: "no" as never },
+      "TypeError",
+      /"useBinaryFormat" must be true or false: received "no"/,
+    ],
+    [
+      "GET in text",
+      { endpoints, useHttpGet: "no" as never },
+      "TypeError",
+      /"useHttpGet" must be true or false: received "no"/,
     ],
     [
       "a fetch that is no function",
@@ -103,6 +142,31 @@ describe("createEdgeTransport()", () => {
     });
   }
 
+  test("throws TypeError for no options at all", () => {
+    const create = createEdgeTransport as (options?: unknown) => unknown;
+    for (const options of [undefined, null, {}]) {
+      assert.throws(() => create(options), {
+        name: "TypeError",
+        message: /must say where the servers are: received none/,
+      });
+    }
+  });
+
+  test("takes the service beside a target that names the agent alone", async () => {
+    let asked: string | undefined;
+    const fetch = async (url: string) => {
+      asked = url;
+      return Response.json([]);
+    };
+    const transport = createEdgeTransport({
+      target: "consul://consul.test?tag=v2",
+      service: "Hello",
+      consul: { fetch },
+    });
+    await assert.rejects(createClient(EchoService, transport).unary({}), /lists none/);
+    assert.equal(asked, "http://consul.test:8500/v1/health/service/Hello?passing=true&tag=v2");
+  });
+
   test("takes a maximum age beyond the default staleness", () => {
     createEdgeTransport({ endpoints, maxAgeMs: 3_600_000 });
   });
@@ -115,7 +179,7 @@ describe("createEdgeTransport()", () => {
     ]) {
       createEdgeTransport({ service: "Hello", consul });
     }
-    createEdgeTransport("consul://consul.test/Hello?tag=v2&scheme=https&wait=30s");
+    createEdgeTransport("consul://consul.test/Hello?tag=v2&scheme=https");
     assert.throws(
       () => createEdgeTransport({ target: "consul://consul.test/Hello", consul: { address: "x", token: "s3cret" } }),
       ({ message }: Error) => /both say the agent/.test(message) && !message.includes("s3cret"),

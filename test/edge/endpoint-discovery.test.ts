@@ -3,9 +3,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { createManualClock, type ManualClock } from "../../src/testing/manual-clock.ts";
-import { openOverSource } from "../support/edge-fakes.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { lost, openOverSource, snapshot } from "../support/edge-fakes.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -129,6 +130,20 @@ describe("a snapshot", () => {
     source.answer(["b"], startMs);
     assert.equal(await second, "b");
     assert.equal(source.reads, 2);
+  });
+
+  test("that the source itself calls stale is, until it says otherwise", async () => {
+    const clock = createManualClock(startMs);
+    const { call, source, state } = openOverSource({ clock });
+    const { read } = source;
+    source.read = async () => ({ ...snapshot(["a"], clock.now()), stale: true });
+    assert.equal(await call(), "a");
+    assert.deepEqual([state().stale, state().ageMs, "lastError" in state()], [true, 0, false]);
+    source.read = read;
+    source.next = ["a"];
+    await clock.advance(60_001);
+    await call();
+    assert.equal(state().stale, false);
   });
 
   test("that is no snapshot fails the read like any other error", async () => {
@@ -318,6 +333,38 @@ describe("an empty answer", () => {
     assert.deepEqual([state().endpoints.length, state().stale, state().ageMs], [0, false, 0]);
   });
 
+  test("has its grace anew, and no longer, where the clock is set back", async () => {
+    const clock = createManualClock(startMs);
+    let offsetMs = 0;
+    const stepped = { ...clock, now: () => clock.now() + offsetMs } as ManualClock;
+    const { call, source, state } = openOverSource({ clock: stepped });
+    await call();
+    source.next = [];
+    await clock.advance(60_001);
+    await call();
+    offsetMs = -3_600_000;
+    for (const [elapsedMs, known] of [
+      [0, 2],
+      [80_000, 2],
+      [10_000, 0],
+    ] as const) {
+      await clock.advance(elapsedMs);
+      await call().catch(() => {});
+      await clock.advance(0);
+      assert.equal(state().endpoints.length, known, `${elapsedMs} ms later`);
+    }
+  });
+
+  test("is believed at once where the source has waited out the grace", async () => {
+    const clock = createManualClock(startMs);
+    const { call, source, state } = openOverSource({ clock });
+    await call();
+    await clock.advance(60_001);
+    source.read = async () => ({ ...snapshot([], clock.now()), isGraceOver: true });
+    assert.match((await rejection(call())).rawMessage, /no instance to call/);
+    assert.deepEqual([state().endpoints.length, state().stale], [0, false]);
+  });
+
   test("is forgotten when there are endpoints again", async () => {
     const clock = createManualClock(startMs);
     const { call, source, state } = openOverSource({ clock });
@@ -366,6 +413,59 @@ describe("an empty answer", () => {
     assert.match((await rejection(call())).rawMessage, /no instance to call/);
     assert.match((await rejection(call())).rawMessage, /no instance to call/);
     assert.equal(source.reads, 1);
+  });
+});
+
+describe("when every endpoint has failed", () => {
+  test("the snapshot is read anew once, and newcomers are tried", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down, hosts } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    await client.unaryIdempotent({});
+    down.set("a", lost()).set("b", lost());
+    source.next = ["a", "b", "c"];
+    await clock.advance(100);
+    assert.equal((await client.unaryIdempotent({})).server, "c");
+    assert.deepEqual(hosts, ["a", "b", "a", "c"]);
+    assert.equal(source.reads, 2);
+  });
+
+  test("an instance that has moved under its old id is a newcomer", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    source.next = ["a"];
+    await client.unaryIdempotent({});
+    down.set("a", lost());
+    source.read = async () =>
+      ({ endpoints: [{ url: "http://moved.test:1", id: "a" }], confirmedAtMs: startMs }) as never;
+    await clock.advance(100);
+    assert.equal((await client.unaryIdempotent({})).server, "moved");
+  });
+
+  test("and none is new, the call fails with the last error; the source is not asked twice", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down, hosts } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    down.set("a", lost()).set("b", lost());
+    const error = await rejection(client.unaryIdempotent({}));
+    assert.equal(error.code, Code.Unavailable);
+    assert.equal(
+      error.rawMessage,
+      "none of 2 endpoints of the test's list has answered, the last one: no answer from http://b.test:1: fetch failed: the connection was lost",
+    );
+    assert.deepEqual([hosts, source.reads], [["a", "b"], 2]);
+  });
+
+  test("and the source fails too, the call's own error counts", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    await client.unaryIdempotent({});
+    down.set("a", lost()).set("b", lost());
+    source.next = new Error("Consul is gone too");
+    await clock.advance(100);
+    assert.match((await rejection(client.unaryIdempotent({}))).rawMessage, /^none of 2 endpoints/);
   });
 });
 

@@ -13,6 +13,7 @@ import {
 import { createWatchObjectSource } from "../../src/edge/watch-object-source.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { createManualClock, type ManualClock } from "../../src/testing/manual-clock.ts";
+import { openOverSource } from "../support/edge-fakes.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 import { consulError, createScriptedConsul, networkError, type ScriptedConsul } from "../support/scripted-consul.ts";
@@ -24,6 +25,7 @@ interface Answer {
   readonly endpoints: readonly Endpoint[];
   readonly confirmedAtMs: number;
   readonly stale: boolean;
+  readonly isGraceOver?: boolean;
 }
 
 /** A Durable Object's state; the store outlives it, as the real one outlives an eviction. */
@@ -161,7 +163,7 @@ test("serviceWatchObject() keeps the last snapshot while Consul is away, with th
   await idle(clock);
 });
 
-test("serviceWatchObject() holds a list that shrinks to nothing for 90 s", async () => {
+test("serviceWatchObject() gives a list that shrinks to nothing a grace of 90 s", async () => {
   const { object, consul, clock } = openObject({ options: { idleMs: 200_000 } });
   consul.setHealth([serviceEntry()]);
   await read(object, clock);
@@ -181,7 +183,50 @@ test("serviceWatchObject() holds a list that shrinks to nothing for 90 s", async
   await idle(clock);
 });
 
-test("serviceWatchObject() lets go of the hold when an instance is back", async () => {
+test("serviceWatchObject() says once the grace is over, also after a pause, and until there are instances again", async () => {
+  const { object, consul, clock } = openObject({ options: { idleMs: 200_000 } });
+  const isOver = async () => (await read(object, clock)).isGraceOver ?? false;
+  assert.equal(await isOver(), false, "a first empty list has had none");
+  consul.setHealth([serviceEntry()]);
+  await clock.advance(0);
+  await read(object, clock);
+  consul.setHealth([]);
+  await clock.advance(89_999);
+  assert.equal(await isOver(), false);
+  await clock.advance(1);
+  assert.equal(await isOver(), true);
+  await idle(clock);
+  assert.equal(await isOver(), true);
+  consul.setHealth([serviceEntry()]);
+  await clock.advance(0);
+  assert.equal(await isOver(), false);
+  await idle(clock);
+});
+
+test("serviceWatchObject() begins the grace anew where the clock is set back, and no more than that", async () => {
+  const manual = createManualClock(startMs);
+  let offsetMs = 0;
+  const clock = { ...manual, now: () => manual.now() + offsetMs } as ManualClock;
+  const { object, consul } = openObject({ clock, options: { idleMs: 200_000 } });
+  consul.setHealth([serviceEntry()]);
+  await read(object, clock);
+  consul.setHealth([]);
+  await clock.advance(60_000);
+  await read(object, clock);
+  offsetMs = -3_600_000;
+  assert.equal((await read(object, clock)).endpoints.length, 1);
+  await clock.advance(89_999);
+  assert.equal((await read(object, clock)).endpoints.length, 1);
+  await clock.advance(1);
+  const believed = await read(object, clock);
+  assert.deepEqual([believed.endpoints.length, believed.stale], [0, false]);
+  // The watch ends in time too.
+  await clock.advance(60_000);
+  offsetMs -= 3_600_000;
+  await idle(clock);
+});
+
+test("serviceWatchObject() lets the grace go when an instance is back", async () => {
   const { object, consul, clock } = openObject({ options: { idleMs: 200_000 } });
   consul.setHealth([serviceEntry()]);
   await read(object, clock);
@@ -453,6 +498,30 @@ test("createWatchObjectSource() reads the object's snapshot", async () => {
   await clock.advance(0);
   const { endpoints, confirmedAtMs } = await snapshot;
   assert.deepEqual([endpoints.map(({ url }) => url), confirmedAtMs], [["http://10.0.0.1:10000"], startMs]);
+  await idle(clock);
+});
+
+test("createWatchObjectSource() hands on what the object says of its list: stale, and a grace that nobody has to wait for twice", async () => {
+  const { object, consul, clock } = openObject({ options: { idleMs: 200_000 } });
+  consul.setHealth([serviceEntry()]);
+  const source = createWatchObjectSource({ fetch: (url, init) => object.fetch(new Request(url, init ?? {})) });
+  const { call, state } = openOverSource({ clock, source, maxAgeMs: 0, maxStaleMs: 0 });
+  const ended = async () => {
+    const done = call().catch(() => {});
+    await clock.advance(1);
+    await done;
+    return [state().endpoints.length, state().stale];
+  };
+  await ended();
+  await clock.advance(0);
+  assert.equal(state().endpoints.length, 1);
+  consul.setHealth([]);
+  await clock.advance(0);
+  const { stale } = (await read(object, clock)) satisfies Answer;
+  assert.equal(stale, true);
+  assert.deepEqual(await ended(), [1, true]);
+  await clock.advance(90_000);
+  assert.equal((await ended())[0], 0);
   await idle(clock);
 });
 

@@ -13,6 +13,8 @@ describe("parseSnapshot()", () => {
         endpoint("b"),
       ],
       confirmedAtMs: 1_700_000_000_000,
+      stale: true,
+      isGraceOver: true,
     };
     assert.deepEqual(parseSnapshot(JSON.parse(JSON.stringify(whole))), whole);
   });
@@ -21,7 +23,8 @@ describe("parseSnapshot()", () => {
     const { endpoints, ...rest } = parseSnapshot({
       endpoints: ["https://b.test", { url: "http://[::1]:80", extra: 1 }],
       confirmedAtMs: 0,
-      stale: true,
+      stale: false,
+      version: 1,
     });
     assert.deepEqual(rest, { confirmedAtMs: 0 });
     assert.deepEqual(endpoints[0], {
@@ -43,19 +46,37 @@ describe("parseSnapshot()", () => {
     ["no time", { endpoints: [] }, /"confirmedAtMs" must be a time in Unix milliseconds: received none/],
     ["a time in text", { endpoints: [], confirmedAtMs: "2026-01-01" }, /"confirmedAtMs"/],
     ["a time without end", { endpoints: [], confirmedAtMs: Number.POSITIVE_INFINITY }, /"confirmedAtMs"/],
-    ["no list", { confirmedAtMs: 1 }, /"endpoints" must be a list/],
-    ["an endpoint without a URL", { endpoints: [{ id: "a" }], confirmedAtMs: 1 }, /"endpoints" must be a list/],
-    ["a weight out of range", { endpoints: [{ url: "http://a", weight: 0 }], confirmedAtMs: 1 }, /"endpoints" must/],
+    [
+      "staleness in text",
+      { endpoints: [], confirmedAtMs: 1, stale: "no" },
+      /"stale" must be true or false: received "no"/,
+    ],
+    ["a grace in text", { endpoints: [], confirmedAtMs: 1, isGraceOver: 1 }, /"isGraceOver" must be true or false/],
+    ["no list", { confirmedAtMs: 1 }, /endpoints as they must be a list: received undefined/],
+    [
+      "an endpoint without a URL",
+      { endpoints: [{ id: "a" }], confirmedAtMs: 1 },
+      /"url" must be .*: received undefined/,
+    ],
+    [
+      "a weight out of range",
+      { endpoints: [{ url: "http://a", weight: 0 }], confirmedAtMs: 1 },
+      /"weight" must be .*: received 0/,
+    ],
     [
       "a health that is none",
       { endpoints: [{ url: "http://a", health: "critical" }], confirmedAtMs: 1 },
-      /"endpoints" must/,
+      /"health" must be passing or warning/,
     ],
-    ["tags that are no texts", { endpoints: [{ url: "http://a", tags: [1] }], confirmedAtMs: 1 }, /"endpoints" must/],
+    [
+      "tags that are no texts",
+      { endpoints: [{ url: "http://a", tags: [1] }], confirmedAtMs: 1 },
+      /"tags" must be a list/,
+    ],
     [
       "meta that is no text",
       { endpoints: [{ url: "http://a", meta: { a: 1 } }], confirmedAtMs: 1 },
-      /"endpoints" must/,
+      /"meta" must be an object/,
     ],
     ["a URL with a path", { endpoints: ["http://a/b"], confirmedAtMs: 1 }, /http or https origin/],
     ["another scheme", { endpoints: ["javascript:alert(1)"], confirmedAtMs: 1 }, /http or https origin/],

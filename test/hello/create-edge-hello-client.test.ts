@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { createHelloClient } from "../../src/hello/create-edge-hello-client.ts";
+import { createEdgeHelloClient } from "../../src/hello/create-edge-hello-client.ts";
 import { createHelloService } from "../../src/hello/hello-service.ts";
 import { serve } from "../../src/server/serve.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { rejection } from "../support/rejection.ts";
 
-describe("createHelloClient() of the edge", () => {
+describe("createEdgeHelloClient() of the edge", () => {
   test("finds HelloService in Consul by options and by a target, and goes on when a server dies", async () => {
     await using agent = await startEmbeddedConsul();
     const servers = [0, 1].map(() => serve({ routes: createHelloService(), consul: agent.address, drainMarginMs: 0 }));
@@ -18,9 +18,9 @@ describe("createHelloClient() of the edge", () => {
       await server.registration?.registered;
     }
     const clients = [
-      createHelloClient({ consul: agent.address }),
-      createHelloClient(`consul://${new URL(agent.address).host}`),
-      createHelloClient({ target: `consul://${new URL(agent.address).host}/HelloService`, protocol: "grpc-web" }),
+      createEdgeHelloClient({ consul: agent.address }),
+      createEdgeHelloClient(`consul://${new URL(agent.address).host}`),
+      createEdgeHelloClient({ target: `consul://${new URL(agent.address).host}/HelloService`, protocol: "grpc-web" }),
     ];
     for (const client of clients) {
       const messages = new Set<string>();
@@ -40,15 +40,15 @@ describe("createHelloClient() of the edge", () => {
 
   test("asks the agent of this host where it is told nothing", async () => {
     const error = await rejection(
-      createHelloClient({ consul: { fetch: () => Promise.reject(new Error("nobody")) } }).sayHello({}),
+      createEdgeHelloClient({ consul: { fetch: () => Promise.reject(new Error("nobody")) } }).sayHello({}),
     );
     assert.match(error.rawMessage, /^no answer about service "HelloService" of Consul at http:\/\/127\.0\.0\.1:8500: /);
-    createHelloClient();
+    createEdgeHelloClient();
   });
 
   test("takes a fixed list, and refuses numbers that are no int32 before anything is sent", async () => {
     let calls = 0;
-    const client = createHelloClient({
+    const client = createEdgeHelloClient({
       endpoints: ["http://a.test:1"],
       useBinaryFormat: false,
       fetch: async () => {

@@ -1,9 +1,8 @@
 // A gateway before a Consul agent that lets pages of one origin read it: it passes GETs on and adds the header that browsers ask
 // for. Nothing else: no preflights, no other methods.
 
-import { once } from "node:events";
 import { createServer, request } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenOnLoopback } from "../support/loopback.ts";
 
 /** A running gateway. */
 export interface CorsGateway extends AsyncDisposable {
@@ -24,15 +23,9 @@ export async function startCorsGateway(target: string, origin: string): Promise<
     upstream.on("error", () => outgoing.destroy());
     upstream.end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const listening = await listenOnLoopback(server);
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    address: `http://127.0.0.1:${listening.port}`,
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }

@@ -1,9 +1,9 @@
 // Carries an EdgeOrder out wherever the table has a column: in a process of Bun, Deno or Node, in a Worker, in a page.
 
 import assert from "node:assert/strict";
-import { bundleForBrowser } from "../browser/bundle.ts";
 import { launchChromium } from "../browser/chromium.ts";
 import { type PageSite, startPageSite } from "../browser/page-site.ts";
+import { bundleForWeb } from "../support/bundle.ts";
 import { spawnOn } from "../support/spawn-on.ts";
 import { startWorkers } from "../workerd/workerd.ts";
 import type { MatrixRuntime } from "./cells.ts";
@@ -11,7 +11,7 @@ import type { callByEdge, EdgeAnswers, EdgeOrder } from "./edge-caller.ts";
 
 /** Starts where the page comes from: servers must know its origin before they let it call. */
 export function startMatrixSite(): Promise<PageSite> {
-  return startPageSite(bundleForBrowser("test/matrix/page.ts"));
+  return startPageSite(bundleForWeb("test/matrix/page.ts"));
 }
 
 /** Carries out an order in a program that is started for it and gone when the answers are there. `origin` is the page's. */

@@ -58,7 +58,7 @@ export async function startWorld(agent: MatrixAgent, origin: string): Promise<Ma
   const start = async (runtime: RuntimeName): Promise<ServingPair> => {
     const helloArgs = ["--consul", agent.address, "--port=0", "--log=warn", "--cors-origin", origin];
     const hello = stack.use(spawnOn(runtime, "server.ts", helloArgs));
-    const echo = stack.use(spawnOn(runtime, "test/matrix/serve-echo.ts", [agent.address, runtime, origin]));
+    const echo = stack.use(spawnOn(runtime, "test/support/serve-echo.ts", [agent.address, "Echo", runtime, origin]));
     const [[helloAddress = ""], [echoAddress = ""]] = await Promise.all([hello.ready(1), echo.ready(1)]);
     return { hello: helloAddress, echo: echoAddress, name: runtime };
   };

@@ -7,13 +7,14 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createHelloService, type Server, serve } from "../../src/index.ts";
 import { type EmbeddedConsul, startEmbeddedConsul } from "../../src/testing/index.ts";
+import { runProgram } from "../support/run-program.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
 import { findRuntime } from "../tools/runtimes.ts";
 import { installedPackages, megabytesOf } from "./installed.ts";
 import { type Registry, startRegistry } from "./registry.ts";
-import { type Snippet, writeOwnService, writeSmallPrograms, writeSnippets } from "./strangers-code.ts";
+import { writeOwnService, writeSmallPrograms, writeSnippets } from "./strangers-code.ts";
 import { writeTypeScriptConfig } from "./typescript-config.ts";
-import { installWithNpm, openWorkbench, run, type Workbench } from "./workbench.ts";
+import { installWithNpm, openWorkbench, type Workbench } from "./workbench.ts";
 
 const timeout = 120_000;
 const peers = ["@bufbuild/protobuf", "@connectrpc/connect"];
@@ -32,7 +33,7 @@ describe("lictor in an empty project", () => {
   let bench: Workbench;
   let consul: EmbeddedConsul;
   let servers: readonly Server[];
-  let snippets: readonly Snippet[];
+  let snippets: readonly string[];
   const folders = { npm: "", bun: "", deno: "" };
   let registry: Registry;
   // Of its own, as packages are cached under their registry's address.
@@ -63,7 +64,7 @@ describe("lictor in an empty project", () => {
   }, async () => {
     await installWithNpm(folders.npm, [bench.tarball, ...peers], { node: bench.node22 });
     assert.deepEqual(installedPackages(folders.npm), wholeTree);
-    await run("npm", ["ls", "--all"], folders.npm);
+    await runProgram("npm", ["ls", "--all"], folders.npm);
     assert.ok(megabytesOf(join(folders.npm, "node_modules")) < 10, "MB installed");
   });
 
@@ -79,28 +80,28 @@ describe("lictor in an empty project", () => {
       join(folders.bun, "package.json"),
       JSON.stringify({ name: "stranger", private: true, type: "module" }),
     );
-    await run(bun, ["add", bench.tarball, ...peers], folders.bun);
+    await runProgram(bun, ["add", bench.tarball, ...peers], folders.bun);
     assert.deepEqual(installedPackages(folders.bun), wholeTree);
   });
 
   test("Deno installs the same from a registry, and finds its types right", { timeout }, async () => {
     mkdirSync(folders.deno);
     const env = denoEnv();
-    await run(deno, ["add", ...["lictor", ...peers].map((name) => `npm:${name}`)], folders.deno, { env });
+    await runProgram(deno, ["add", ...["lictor", ...peers].map((name) => `npm:${name}`)], folders.deno, { env });
     const { npm } = JSON.parse(readFileSync(join(folders.deno, "deno.lock"), "utf8"));
     const names = Object.keys(npm).map((id) => id.replace(/(?<=.)@.*/, ""));
     assert.deepEqual([...new Set(names)].sort(), wholeTree);
     assert.equal(names.length, wholeTree.length, "no package twice");
     writeFiles(folders.deno);
-    await run(deno, ["check", "*.ts", "own-service/*.ts"], folders.deno, { env });
+    await runProgram(deno, ["check", "*.ts", "own-service/*.ts"], folders.deno, { env });
   });
 
   test("TypeScript compiles README's code for Node 22", { timeout }, async () => {
     for (const folder of [folders.npm, folders.bun]) writeFiles(folder);
-    await run("npm", ["install", "--no-audit", "--no-fund", "--save-dev", "@types/node@22"], folders.npm);
+    await runProgram("npm", ["install", "--no-audit", "--no-fund", "--save-dev", "@types/node@22"], folders.npm);
     writeTypeScriptConfig(folders.npm, "tsconfig.json", { target: "es2022", module: "nodenext", outDir: "out" });
-    await run(bench.node22, [bench.typescript["5.9"], "-p", "."], folders.npm);
-    assert.equal(globSync("out/snippet-*.js", { cwd: folders.npm }).length, snippets.length);
+    await runProgram(bench.node22, [bench.typescript["5.9"], "-p", "."], folders.npm);
+    assert.equal(globSync("out/readme-*.js", { cwd: folders.npm }).length, snippets.length);
   });
 
   const denoRun = [deno, "run", "-A"];
@@ -137,13 +138,13 @@ describe("lictor in an empty project", () => {
       ];
       const runScript = async (path: string, ...args: readonly string[]) => {
         const [program = "", ...rest] = script(path);
-        return await run(program, [...rest, ...args], folders[by], { env: by === "deno" ? denoEnv() : {} });
+        return await runProgram(program, [...rest, ...args], folders[by], { env: by === "deno" ? denoEnv() : {} });
       };
 
       if (!isOld) {
         test("README's snippets run", { timeout }, async () => {
           assert.ok(snippets.length >= 5);
-          for (const { name } of snippets) await runScript(`${name}.ts`);
+          for (const name of snippets) await runScript(`${name}.ts`);
         });
       }
 
@@ -153,7 +154,7 @@ describe("lictor in an empty project", () => {
         await using server = spawnCommand(program, args, { cwd: folders[by], env });
         await server.ready(1);
         const [clientProgram = "", ...clientArgs] = script("own-service/client.ts");
-        const { stdout } = await run(clientProgram, clientArgs, folders[by], { env });
+        const { stdout } = await runProgram(clientProgram, clientArgs, folders[by], { env });
         assert.deepEqual(
           [/^kitchen: 21.5 °C, says 127/gm, /^cellar: 12/gm].map((line) => stdout.match(line)?.length),
           [4, 3],
@@ -184,7 +185,7 @@ describe("lictor in an empty project", () => {
     ["24", () => node24],
   ] as const) {
     test(`require() loads every entry on Node ${name}, and errors are those of the peer`, { timeout }, async () => {
-      const { stdout, stderr } = await run(node(), ["common.cjs"], folders.npm);
+      const { stdout, stderr } = await runProgram(node(), ["common.cjs"], folders.npm);
       assert.match(stdout, /^([1-9]\d* ){2}[1-9]\d*\ntrue\n$/);
       assert.equal(stderr, "");
     });

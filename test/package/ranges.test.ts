@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { startEmbeddedConsul } from "../../src/testing/index.ts";
+import { runProgram } from "../support/run-program.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
 import { findRuntime, projectFolder } from "../tools/runtimes.ts";
 import { installedPackages } from "./installed.ts";
 import { writeOwnService } from "./strangers-code.ts";
 import { writeTypeScriptConfig } from "./typescript-config.ts";
-import { installWithNpm, openWorkbench, run, type Workbench } from "./workbench.ts";
+import { installWithNpm, openWorkbench, type Workbench } from "./workbench.ts";
 
 const timeout = 120_000;
 const node = findRuntime("node").path;
@@ -51,7 +52,7 @@ describe("lictor with the lowest versions that it allows", () => {
     const options = { cwd: folder, env: { CONSUL_HTTP_ADDR: consul.address } };
     await using server = spawnCommand(node, ["own-service/server.ts"], options);
     await server.ready(1);
-    const { stdout } = await run(node, ["own-service/client.ts"], folder, { env: options.env });
+    const { stdout } = await runProgram(node, ["own-service/client.ts"], folder, { env: options.env });
     assert.equal(stdout.match(/^cellar: 12/gm)?.length, 3);
     server.signal("SIGTERM");
     assert.equal(await server.exitCode, 0, server.stderr);
@@ -59,6 +60,6 @@ describe("lictor with the lowest versions that it allows", () => {
 
   test("compiles", { timeout }, async () => {
     writeTypeScriptConfig(folder, "tsconfig.json", { target: "es2022", module: "nodenext" }, ["own-service/**/*.ts"]);
-    await run(node, [bench.typescript["5.9"], "--noEmit", "-p", "."], folder);
+    await runProgram(node, [bench.typescript["5.9"], "--noEmit", "-p", "."], folder);
   });
 });

@@ -5,8 +5,8 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import process from "node:process";
+import { listenOnLoopback } from "../support/loopback.ts";
 
 /** Where the registry answers. */
 export interface Registry extends AsyncDisposable {
@@ -37,13 +37,7 @@ export async function startRegistry(tarball: string): Promise<Registry> {
       response.writeHead(302, { location: upstream.replace(/\/?$/, url) }).end();
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  return {
-    address,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const listening = await listenOnLoopback(server);
+  address = `http://127.0.0.1:${listening.port}/`;
+  return { address, [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose]() };
 }

@@ -1,19 +1,9 @@
 // The code that a stranger has: the snippets of README, the files of the example that README shows, and a client on fetch.
 
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { codeBlocks } from "../support/markdown.ts";
+import { readSnippets, withAgent } from "../support/snippets.ts";
 import { projectFolder } from "../tools/runtimes.ts";
-
-/** A program of one file. */
-export interface Snippet {
-  /** Its first line that is no import. */
-  readonly title: string;
-  /** Its name in the stranger's folder, without the extension. */
-  readonly name: string;
-}
-
-const readmesConsul = "http://127.0.0.1:8500";
 
 /** Calls HelloService through lictor/edge, by Consul at the address that is its argument, and prints what it says. */
 const edgeClient = `import process from "node:process";
@@ -33,15 +23,11 @@ const hello = require("lictor").createHelloClient();
 hello.close().then(() => hello.sayHello({})).catch((error) => console.log(error instanceof ConnectError));
 `;
 
-/** Writes README's runnable snippets into a folder, with another agent in place of the usual one. */
-export function writeSnippets(folder: string, consulAddress: string): readonly Snippet[] {
-  const readme = readFileSync(join(projectFolder, "README.md"), "utf8");
-  const blocks = codeBlocks(readme).filter(({ isRunnable }) => isRunnable);
-  return blocks.map(({ text }, number) => {
-    const name = `snippet-${number}`;
-    writeFileSync(join(folder, `${name}.ts`), text.replaceAll(readmesConsul, consulAddress));
-    return { name, title: text.split("\n").find((line) => line !== "" && !line.startsWith("import ")) ?? name };
-  });
+/** Writes README's runnable snippets into a folder, with another agent in place of the usual one; returns their names. */
+export function writeSnippets(folder: string, consulAddress: string): readonly string[] {
+  const snippets = readSnippets("README.md").filter(({ isRunnable }) => isRunnable);
+  for (const { name, text } of snippets) writeFileSync(join(folder, `${name}.ts`), withAgent(text, consulAddress));
+  return snippets.map(({ name }) => name);
 }
 
 /**

@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { runProgram } from "../support/run-program.ts";
 import { findRuntime, projectFolder } from "../tools/runtimes.ts";
 import { megabytesOf } from "./installed.ts";
-import { openWorkbench, run, type Workbench } from "./workbench.ts";
+import { openWorkbench, type Workbench } from "./workbench.ts";
 
 const timeout = 120_000;
 const node = findRuntime("node").path;
@@ -23,7 +24,7 @@ describe("what lictor publishes", () => {
       bench = await openWorkbench();
       folder = join(bench.folder, "unpacked");
       mkdirSync(folder);
-      await run("tar", ["-xzf", bench.tarball, "--strip-components=1"], folder);
+      await runProgram("tar", ["-xzf", bench.tarball, "--strip-components=1"], folder);
     },
     { timeout },
   );
@@ -68,14 +69,14 @@ describe("what lictor publishes", () => {
   });
 
   test("publint finds nothing to say", { timeout }, async () => {
-    const { stdout } = await run(node, [toolOf("publint"), bench.tarball, "--strict"], projectFolder);
+    const { stdout } = await runProgram(node, [toolOf("publint"), bench.tarball, "--strict"], projectFolder);
     assert.match(stdout, /All good!/);
   });
 
   test("attw finds the types right for ES modules and bundlers", { timeout }, async () => {
     // esm-only: there is no CommonJS to have types, and no resolution of before `exports`.
     const args = [toolOf("attw"), bench.tarball, "--profile", "esm-only", "--format", "json"];
-    const { stdout } = await run(node, args, projectFolder);
+    const { stdout } = await runProgram(node, args, projectFolder);
     const { analysis, problems } = JSON.parse(stdout);
     assert.deepEqual(Object.keys(analysis.entrypoints), [".", "./edge", "./testing", "./package.json"]);
     assert.deepEqual(
@@ -86,7 +87,7 @@ describe("what lictor publishes", () => {
 
   test("deno publish has no objection", { timeout }, async () => {
     const args = ["publish", "--dry-run", "--allow-dirty"];
-    const { stderr } = await run(findRuntime("deno").path, args, projectFolder);
+    const { stderr } = await runProgram(findRuntime("deno").path, args, projectFolder);
     assert.match(stderr, /Success Dry run complete/);
     assert.doesNotMatch(stderr, /warning/i);
     const published = [...stderr.matchAll(/file:\/\/(\S+) \(/g)].map(([, path = ""]) =>
@@ -103,6 +104,6 @@ describe("what lictor publishes", () => {
   });
 
   test("package.json and deno.json say the same", { timeout }, async () => {
-    await run(node, ["test/tools/check-manifests.ts"], projectFolder);
+    await runProgram(node, ["test/tools/check-manifests.ts"], projectFolder);
   });
 });

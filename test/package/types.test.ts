@@ -5,10 +5,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { runProgram } from "../support/run-program.ts";
 import { findRuntime } from "../tools/runtimes.ts";
 import { writeOwnService, writeSmallPrograms, writeSnippets } from "./strangers-code.ts";
 import { writeTypeScriptConfig } from "./typescript-config.ts";
-import { installWithNpm, openWorkbench, run, type Workbench } from "./workbench.ts";
+import { installWithNpm, openWorkbench, type Workbench } from "./workbench.ts";
 
 const timeout = 120_000;
 const node = findRuntime("node").path;
@@ -30,7 +31,7 @@ describe("lictor's types", () => {
   let bench: Workbench;
   const folder = (name: string) => join(bench.folder, `types-${name}`);
   const compile = (version: (typeof versions)[number], name: string, config: string) =>
-    run(node, [bench.typescript[version], "--noEmit", "-p", config], folder(name));
+    runProgram(node, [bench.typescript[version], "--noEmit", "-p", config], folder(name));
 
   before(
     async () => {

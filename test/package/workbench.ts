@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
-import { spawnCommand } from "../support/spawn-command.ts";
+import { packProject } from "../support/pack-project.ts";
+import { runProgram } from "../support/run-program.ts";
 import { findRuntime, projectFolder } from "../tools/runtimes.ts";
 
 /** The oldest major version of Node that lictor runs on, and the older TypeScript that its types are for. */
@@ -25,12 +26,6 @@ export interface Workbench extends AsyncDisposable {
   readonly typescript: Readonly<Record<"5.9" | "7", string>>;
 }
 
-/** What a program printed, after exit code 0. */
-export interface Output {
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Takes the workbench of `npm run package`, or makes one. */
 export async function openWorkbench(): Promise<Workbench> {
   const given = process.env[workbenchVariable];
@@ -42,7 +37,7 @@ export async function makeWorkbench(): Promise<Workbench> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "lictor-package-")));
   // Also where packing fails, or a signal ends the run.
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  await run("npm", ["pack", "--silent", "--pack-destination", folder], projectFolder);
+  await packProject(folder);
   const { node, typescript } = strangersTools;
   // The npm package "node" only calls npm once more, for the one that holds this platform's binary.
   const prefix = process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node";
@@ -64,40 +59,8 @@ export async function installWithNpm(
   // npm runs on the Node that comes first in PATH, and holds that one against `engines`.
   const path = [dirname(node), process.env.PATH].join(delimiter);
   const args = ["install", "--engine-strict", "--no-audit", "--no-fund", ...packages];
-  await run("npm", args, folder, { env: { PATH: path } });
+  await runProgram("npm", args, folder, { env: { PATH: path } });
 }
-
-/** Runs a program to its end, with two minutes for it. Rejects with all that it printed unless it exits with 0. */
-export async function run(
-  program: string,
-  args: readonly string[],
-  cwd: string,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly timeoutMs?: number } = {},
-): Promise<Output> {
-  const { env = {}, timeoutMs = 120_000 } = options;
-  await using command = spawnCommand(program, args, { cwd, env: { ...surroundings, NO_COLOR: "1", ...env } });
-  const timer = setTimeout(() => command.process.kill("SIGKILL"), timeoutMs);
-  const code = await command.exitCode.finally(() => clearTimeout(timer));
-  const { stdout, stderr } = command;
-  if (code !== 0) {
-    throw new Error(`${[program, ...args].join(" ")} exited with ${code} in ${cwd}\n${stdout}\n${stderr}`);
-  }
-  return { stdout, stderr };
-}
-
-/**
- * What `npm run` tells the scripts it runs, taken away: it would tell the npm that they run. Where the registry is, it may.
- * And the authorities that npm must trust on some networks, which `spawnCommand` leaves out with all else of Node's.
- */
-const surroundings: Readonly<Record<string, string | undefined>> = {
-  ...Object.fromEntries(
-    Object.keys(process.env)
-      .filter((name) => /^npm_/i.test(name))
-      .filter((name) => !/^npm_config_(registry|cache|userconfig|cafile|(https_|no)?proxy)$/i.test(name))
-      .map((name) => [name, undefined]),
-  ),
-  NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS,
-};
 
 function describeWorkbench(folder: string, isOwn: boolean): Workbench {
   const archive = readdirSync(folder).find((name) => name.endsWith(".tgz"));

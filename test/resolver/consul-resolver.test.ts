@@ -289,8 +289,8 @@ describe("createConsulResolver() shares", () => {
 describe("createConsulResolver() refuses", () => {
   const cases: readonly [Record<string, unknown>, RegExp][] = [
     [{ service: "" }, /"service" must be a non-empty string: received ""/],
-    [{ tags: [""] }, /"tags" must be non-empty strings/],
-    [{ filter: "" }, /"filter" must not be empty/],
+    [{ tags: [""] }, /"tags" must be a list of non-empty strings/],
+    [{ filter: "" }, /"filter" must be a non-empty string/],
     [{ consistency: "eventual" }, /"consistency" must be default, stale or consistent: received "eventual"/],
     [{ scheme: "grpc" }, /"scheme" must be http or https/],
     [{ waitMs: 0 }, /"waitMs" must be from 1000 to 60000: received 0/],

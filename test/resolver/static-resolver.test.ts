@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ResolverSnapshot } from "../../src/resolver/resolver.ts";
-import { createStaticResolver, type StaticEndpoint } from "../../src/resolver/static-resolver.ts";
+import type { StaticEndpoint } from "../../src/resolver/static-endpoint.ts";
+import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 
 test("createStaticResolver() gives its list at once, sorted and completed", () => {
@@ -70,10 +71,20 @@ test("createStaticResolver() refuses what is no list of origins, and update() ke
     [["http://user:secret@a"], /received one with credentials/],
     [["http://a", "http://a:80"], /ids must be unique: received "http:\/\/a:80" twice/],
     [[{ url: "http://a", weight: 0 }], /"weight" must be an integer from 1 to 65535: received 0/],
+    // JavaScript has no compiler to ask.
+    ["http://a" as never, /must be a list: received "http:\/\/a"/],
+    [[7 as never], /it must be a URL, or an object with a "url": received 7/],
+    [[{ id: "a" } as never], /"url" must be an http or https origin .*: received undefined/],
+    [[{ url: "http://a", id: 1 as never }], /"id" must be text: received 1/],
+    [[{ url: "http://a", zone: null as never }], /"zone" must be text: received null/],
+    [[{ url: "http://a", health: "critical" as never }], /"health" must be passing or warning: received "critical"/],
+    [[{ url: "http://a", tags: "x" as never }], /"tags" must be a list of texts: received "x"/],
+    [[{ url: "http://a", meta: { a: 1 } as never }], /"meta" must be an object of texts: received {"a":1}/],
   ];
   const resolver = createStaticResolver(["http://old:1"]);
   for (const [list, message] of cases) {
-    assert.throws(() => createStaticResolver(list), message);
+    const name = /"weight"/.test(message.source) ? "RangeError" : "TypeError";
+    assert.throws(() => createStaticResolver(list), { name, message });
     assert.throws(() => resolver.update(list), message);
   }
   assert.equal(resolver.description, "the static list http://old:1");

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createConsulResolver } from "../../src/resolver/consul-resolver.ts";
+import { mergeTarget } from "../../src/resolver/merge-target.ts";
 import { parseTarget } from "../../src/resolver/target.ts";
-import { resolveTarget } from "../../src/resolver/target-options.ts";
 
 const secret = "s3cret";
 
@@ -230,14 +230,14 @@ describe("parseTarget()", () => {
   }
 });
 
-describe("resolveTarget()", () => {
-  test("resolveTarget() puts target and options together", () => {
-    const { consul, ...question } = resolveTarget({
+describe("mergeTarget()", () => {
+  test("mergeTarget() puts target and options together", () => {
+    const { consul, ...query } = mergeTarget({
       target: "consul://h:1/S?tag=a&ns=n",
       consul: { token: secret, timeoutMs: 1, datacenter: "dc1" },
       near: "_agent",
     });
-    assert.deepEqual(question, { service: "S", tags: ["a"], near: "_agent" });
+    assert.deepEqual(query, { service: "S", tags: ["a"], near: "_agent" });
     assert.deepEqual(consul, {
       token: secret,
       timeoutMs: 1,
@@ -247,36 +247,46 @@ describe("resolveTarget()", () => {
     });
   });
 
-  test("resolveTarget() leaves the agent to consul where the target names none", () => {
+  test("mergeTarget() leaves the agent to consul where the target names none", () => {
     const client = createConsulClient("http://127.0.0.1:1");
-    assert.equal(resolveTarget({ target: "consul:///S?dc=a", consul: client }).consul, client);
-    assert.deepEqual(resolveTarget({ target: "consul:///S", consul: "http://h/prefix" }).consul, {
+    assert.equal(mergeTarget({ target: "consul:///S?dc=a", consul: client }).consul, client);
+    assert.deepEqual(mergeTarget({ target: "consul:///S", consul: "http://h/prefix" }).consul, {
       address: "http://h/prefix",
     });
-    assert.deepEqual(resolveTarget({ target: "consul://h/S", consul: { address: "" } }).consul, {
+    assert.deepEqual(mergeTarget({ target: "consul://h/S", consul: { address: "" } }).consul, {
       address: "http://h:8500",
     });
   });
 
-  test("resolveTarget() passes options without a target through", () => {
-    assert.deepEqual(resolveTarget({ service: "S", consul: "h", tags: ["a"], near: undefined }), {
+  test("mergeTarget() passes options without a target through", () => {
+    assert.deepEqual(mergeTarget({ service: "S", consul: "h", tags: ["a"], near: undefined }), {
       service: "S",
       consul: "h",
       tags: ["a"],
     });
-    assert.deepEqual(resolveTarget({}, "D"), { service: "D", consul: {} });
+    assert.deepEqual(mergeTarget({}, "D"), { service: "D", consul: {} });
   });
 
-  test("resolveTarget() refuses options that name no service", () => {
+  test("mergeTarget() takes the service from beside a target that names none, then the default", () => {
+    const consul = { address: "http://h:8500" };
+    assert.deepEqual(mergeTarget({ target: "consul://h", service: "S" }, "D"), { service: "S", consul });
+    assert.deepEqual(mergeTarget({ target: "consul://h/?tag=a" }, "D"), { service: "D", tags: ["a"], consul });
     assert.match(
-      refusalOf(() => resolveTarget({})),
+      refusalOf(() => mergeTarget({ target: "consul://h" })),
+      /must name a service after the agent/,
+    );
+  });
+
+  test("mergeTarget() refuses options that name no service", () => {
+    assert.match(
+      refusalOf(() => mergeTarget({})),
       /"service" or "target" must name it.*: received neither$/,
     );
   });
 
   const full =
     "consul://h:1/S?tag=a&dc=b&scheme=http&passing=true&near=n&filter=f&consistency=stale&wait=5s&ns=c&partition=d";
-  const twice: readonly [options: Parameters<typeof resolveTarget>[0], message: string][] = [
+  const twice: readonly [options: Parameters<typeof mergeTarget>[0], message: string][] = [
     [{ service: "S" }, '"service" together as both say the service'],
     [{ tags: ["a"] }, '"tags" together as both say "tag"'],
     [{ datacenter: "b" }, '"datacenter" together as both say "dc"'],
@@ -293,19 +303,19 @@ describe("resolveTarget()", () => {
     [{ consul: { datacenter: "b" } }, '"consul.datacenter" together as both say "dc"'],
   ];
   for (const [options, message] of twice) {
-    test(`resolveTarget() refuses ${JSON.stringify(options)} beside a target that says it`, () => {
-      const text = refusalOf(() => resolveTarget({ ...options, target: full }, "Default"));
+    test(`mergeTarget() refuses ${JSON.stringify(options)} beside a target that says it`, () => {
+      const text = refusalOf(() => mergeTarget({ ...options, target: full }, "Default"));
       assert.equal(text, `Cannot use "target" and ${message}: leave one out`);
     });
   }
 
-  test("resolveTarget() refuses a client of one agent beside a target that names another, or its namespace", () => {
+  test("mergeTarget() refuses a client of one agent beside a target that names another, or its namespace", () => {
     const consul = createConsulClient("http://127.0.0.1:1");
     for (const [target, said] of [
       ["consul://h/S", "the agent"],
       ["consul:///S?ns=a", '"ns"'],
     ] as const) {
-      const text = refusalOf(() => resolveTarget({ target, consul }));
+      const text = refusalOf(() => mergeTarget({ target, consul }));
       assert.equal(
         text,
         `Cannot use "target" as it must leave ${said} to "consul", which is a client: write consul:///service`,

@@ -40,11 +40,11 @@ describe("resolveServeOptions()", () => {
     [{ graceMs: -1 }, RangeError, /"graceMs"/],
     [{ graceMs: Number.NaN }, RangeError, /"graceMs"/],
     [{ graceMs: Number.POSITIVE_INFINITY }, RangeError, /"graceMs"/],
-    [{ graceMs: "5" as never }, RangeError, /"graceMs"/],
+    [{ graceMs: "5" as never }, RangeError, /"graceMs" must be milliseconds, at least 0: received "5"$/],
     [{ drainMarginMs: -0.1 }, RangeError, /"drainMarginMs"/],
     [{ reflection: 1 as never }, TypeError, /"reflection" must be a boolean: received 1/],
     [{ cors: ["https://app.example/"] }, TypeError, /"cors\.origins"/],
-    [{ service: "x" }, TypeError, /"service" is used only with "consul": received x/],
+    [{ service: "x" }, TypeError, /"service" is used only with "consul": received "x"/],
     [{ tls: { cert: "", key: "", requireClientCert: true } }, TypeError, /"tls.ca"/],
   ];
   for (const [options, kind, pattern] of bad) {
@@ -58,6 +58,10 @@ describe("resolveServeOptions()", () => {
 });
 
 describe("serve()", () => {
+  test("refuses to be called without options", () => {
+    assert.throws(() => serve(undefined as never), /^TypeError: Cannot serve as the options must be an object/);
+  });
+
   test("refuses a method that is routed twice", () => {
     const twice: ServeOptions["routes"] = (router) => {
       routes(router);

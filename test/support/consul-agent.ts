@@ -4,18 +4,25 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { findExecutable } from "./find-executable.ts";
 
 /** How the agent is run. */
 export interface ConsulOptions {
-  /** `dev`: in memory, forgets everything on restart. `server`: `-server -bootstrap` with a data directory, remembers. Default `dev`. */
+  /**
+   * `dev`: in memory, forgets everything on restart. `server`: `-server -bootstrap` with a data directory, remembers. Default
+   * `dev`.
+   */
   readonly mode?: "dev" | "server";
-  /** Data directory of mode `server`. Default: a temporary one, which outlives `stop()` and goes when the agent is disposed of or the test process ends. */
+  /**
+   * Data directory of mode `server`. Default: a temporary one, which outlives `stop()` and goes when the agent is disposed of or
+   * the test process ends.
+   */
   readonly dataDir?: string;
   /** Default: a free one. */
   readonly httpPort?: number;
@@ -54,14 +61,8 @@ export interface ConsulProcess extends AsyncDisposable {
 
 /** Path of a Consul binary: CONSUL_BIN, then PATH, then what `npm run get-consul` has unpacked. */
 export function findConsul(): string | undefined {
-  const named = process.env.CONSUL_BIN;
-  if (named !== undefined && named !== "") {
-    if (!isExecutable(named)) throw new Error(`Cannot use Consul as CONSUL_BIN names no executable file: ${named}`);
-    return named;
-  }
-  const onPath = (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "consul"));
-  const cached = fileURLToPath(new URL("../../node_modules/.cache/consul/consul", import.meta.url));
-  return [...onPath, cached].find(isExecutable);
+  const unpacked = fileURLToPath(new URL("../../node_modules/.cache/consul/consul", import.meta.url));
+  return findExecutable("CONSUL_BIN", ["consul", unpacked]);
 }
 
 /**
@@ -255,15 +256,6 @@ function isUdpFree(port: number): Promise<boolean> {
     socket.once("error", () => resolve(false));
     socket.bind(port, "127.0.0.1", () => socket.close(() => resolve(true)));
   });
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function versionOf(binary: string): string {

@@ -73,7 +73,7 @@ export function snapshot(ids: readonly string[], confirmedAtMs: number): Endpoin
 /** Creates a source; what it answers is confirmed `now()`. */
 export function createHandSource(now: () => number, next?: readonly string[] | Error): HandSource {
   const signals: AbortSignal[] = [];
-  let waiting: PromiseWithResolvers<EndpointSnapshot>[] = [];
+  const waiting: PromiseWithResolvers<EndpointSnapshot>[] = [];
   const source: HandSource = {
     description: "the test's list",
     get reads() {
@@ -94,7 +94,6 @@ export function createHandSource(now: () => number, next?: readonly string[] | E
     },
     fail(error) {
       for (const { reject } of waiting.splice(0)) reject(error);
-      waiting = [];
     },
   };
   return source;

@@ -6,6 +6,7 @@ import * as net from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { sleep, systemClock } from "../../src/core/clock.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { listenOnLoopback } from "./loopback.ts";
 
 export interface H2Peer {
   readonly url: string;
@@ -92,15 +93,11 @@ function echoHandler(name: string, counts: { handled: number; aborted: number },
 
 /** The same service by HTTP/1.1. */
 export async function startH1Peer(options: { name?: string } = {}): Promise<{ url: string; close(): Promise<void> }> {
-  const server = http.createServer(echoHandler(options.name ?? "", { handled: 0, aborted: 0 }));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const handler = echoHandler(options.name ?? "", { handled: 0, aborted: 0 });
+  const listening = await listenOnLoopback(http.createServer(handler));
   return {
-    url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    url: `http://127.0.0.1:${listening.port}`,
+    close: async () => listening[Symbol.asyncDispose](),
   };
 }
 
@@ -144,20 +141,9 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
 export async function startTcpPeer(
   onSocket: (socket: net.Socket) => void = () => {},
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => sockets.delete(socket));
-    onSocket(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const listening = await listenOnLoopback(net.createServer(onSocket));
   return {
-    url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
-    close: () =>
-      new Promise<void>((resolve) => {
-        for (const socket of sockets) socket.destroy();
-        server.close(() => resolve());
-      }),
+    url: `http://127.0.0.1:${listening.port}`,
+    close: async () => listening[Symbol.asyncDispose](),
   };
 }

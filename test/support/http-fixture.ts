@@ -1,7 +1,7 @@
 // A plain HTTP server on loopback for tests: answers as the test says, and remembers what it was asked.
 
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenOnLoopback } from "./loopback.ts";
 
 /** One request that arrived. */
 export interface SeenRequest {
@@ -21,7 +21,10 @@ export interface HttpFixture extends AsyncDisposable {
   arrived(count: number): Promise<void>;
 }
 
-/** Starts a server. `answer` gets each request once its body is whole; one that never ends the response leaves the client waiting. */
+/**
+ * Starts a server. `answer` gets each request once its body is whole; one that never ends the response leaves the client
+ * waiting.
+ */
 export async function startHttp(
   answer: (request: SeenRequest, response: ServerResponse) => void,
 ): Promise<HttpFixture> {
@@ -38,10 +41,9 @@ export async function startHttp(
       answer(request, response);
     });
   };
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const listening = await listenOnLoopback(createServer(listener));
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    address: `http://127.0.0.1:${listening.port}`,
     seen,
     arrived: (count) =>
       new Promise((resolve) => {
@@ -53,11 +55,7 @@ export async function startHttp(
         waiting.add(check);
         check();
       }),
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    },
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }
 

@@ -1,9 +1,10 @@
 // Writes the parts of README that repeat something else: flag tables from `--help`, option tables from docstrings, code from
-// examples/, and the table of what works where. A part stands between two comments, the first of which says where it comes from. Writes no file itself.
+// examples/, and the table of what works where. A part stands between two comments, the first of which says where it comes
+// from. Writes no file itself.
 
 import { readFileSync } from "node:fs";
-import { renderMatrix } from "../tools/readme-matrix.ts";
 import { type MemberDoc, readInterface } from "./interface-docs.ts";
+import { renderMatrix } from "./readme-matrix.ts";
 
 /** What `lictor COMMAND --help` prints. */
 export type HelpOf = (command: string) => Promise<string>;

@@ -1,12 +1,13 @@
-// Code of documents, put into files that this checkout can run and compile: unbuilt, and against the agent at hand. Knows
-// nothing of what the code does.
+// Code of documents, put into files that this checkout or a stranger's project can run and compile, against the agent at hand.
+// Knows nothing of what the code does.
 
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { type CodeBlock, codeBlocks } from "./markdown.ts";
 import { type SpawnedCommand, spawnCommand, spawnScript } from "./spawn-command.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -21,12 +22,35 @@ const sources: Readonly<Record<string, string>> = {
 /** The agent of every document. */
 const usualAgent = "127.0.0.1:8500";
 
+/** Code of a document. */
+export interface Snippet extends CodeBlock {
+  /** Of the file that it is written to, without the extension: that of the document, and a number. */
+  readonly name: string;
+}
+
+/** For the `skip` option of what is the same on every runtime. */
+export const onlyOnce: string | false =
+  "deno" in process.versions || "bun" in process.versions ? "the same on every runtime: run on Node" : false;
+
+/** The TypeScript of a document (a path from the project's folder), but for what is a file's or another library's. */
+export function readSnippets(document: string): readonly Snippet[] {
+  const name = basename(document, ".md").toLowerCase();
+  return codeBlocks(readFileSync(join(root, document), "utf8"))
+    .filter(({ language, mark }) => language === "ts" && !/^(file|of): /.test(mark ?? ""))
+    .map((block, number) => ({ ...block, name: `${name}-${number}` }));
+}
+
+/** Code of a document, with the agent at this address in place of the usual one. */
+export function withAgent(code: string, consulAddress: string): string {
+  return code.replaceAll(usualAgent, new URL(consulAddress).host);
+}
+
 /** A folder of snippets; dispose of it when done. */
 export interface SnippetFolder extends Disposable {
-  /** Writes a snippet, as TypeScript, for the agent at this address. A snippet may import `./gen/...` of examples/own-service. */
-  write(name: string, snippet: string, consulAddress?: string): void;
+  /** Writes a snippet for the agent at this address. A snippet may import `./gen/...` of examples/own-service. */
+  write(snippet: Snippet, consulAddress: string): void;
   /** Starts a snippet on this runtime; one that imports node:test by the runtime's test runner. */
-  start(name: string): SpawnedCommand;
+  start(snippet: Snippet): SpawnedCommand;
   /** Compiles all that was written. Rejects with what the compiler says. */
   compile(): Promise<void>;
 }
@@ -36,16 +60,15 @@ export function createSnippetFolder(): SnippetFolder {
   mkdirSync(join(root, "dist"), { recursive: true });
   const folder = mkdtempSync(join(root, "dist", "snippets-"));
   cpSync(join(root, "examples/own-service/gen"), join(folder, "gen"), { recursive: true });
-  const tests = new Set<string>();
   return {
-    write(name, snippet, consulAddress = `http://${usualAgent}`) {
-      if (snippet.includes('from "node:test"')) tests.add(name);
+    write({ name, text }, consulAddress) {
       // A snippet without imports is a module too.
-      writeFileSync(join(folder, `${name}.ts`), `${toCheckout(snippet, consulAddress)}export {};\n`);
+      writeFileSync(join(folder, `${name}.ts`), `${unbuilt(withAgent(text, consulAddress))}export {};\n`);
     },
-    start(name) {
+    start({ name, text }) {
       const script = `./dist/${basename(folder)}/${name}.ts`;
-      return tests.has(name) ? spawnCommand(process.execPath, [...testArguments(), script]) : spawnScript(script, []);
+      const isTest = text.includes('from "node:test"');
+      return isTest ? spawnCommand(process.execPath, [...testArguments(), script]) : spawnScript(script, []);
     },
     async compile() {
       const compilerOptions = { isolatedDeclarations: false };
@@ -85,8 +108,8 @@ function testArguments(): readonly string[] {
   return "bun" in process.versions ? ["test"] : ["--test"];
 }
 
-function toCheckout(snippet: string, consulAddress: string): string {
-  return snippet
-    .replaceAll(/"(lictor(?:\/\w+)?)"/g, (whole, name: string) => (name in sources ? `"${sources[name]}"` : whole))
-    .replaceAll(usualAgent, new URL(consulAddress).host);
+function unbuilt(code: string): string {
+  return code.replaceAll(/"(lictor(?:\/\w+)?)"/g, (whole, name: string) =>
+    name in sources ? `"${sources[name]}"` : whole,
+  );
 }

@@ -11,6 +11,8 @@ export interface SpawnOptions {
   readonly cwd?: string;
   /** `pipe` where the test wants to write or to close it. Default `ignore`. */
   readonly stdin?: "pipe" | "ignore";
+  /** Makes it lead a process group of its own, so that what it starts is killed with it. Default false. */
+  readonly isGroup?: boolean;
 }
 
 /** A command that was started. */
@@ -20,13 +22,18 @@ export interface SpawnedCommand extends AsyncDisposable {
   readonly stderr: string;
   /** Lines of stdout that are whole. */
   readonly lines: readonly string[];
-  /** Resolves when `ready(this)` is true, looked at whenever something is printed. Rejects when the process ends before, or after `withinMs` (default 20000). */
+  /**
+   * Resolves when `ready(this)` is true, looked at whenever something is printed. Rejects when the process ends before, or after
+   * `withinMs` (default 20000).
+   */
   until(ready: (command: SpawnedCommand) => boolean, withinMs?: number): Promise<void>;
   /** Addresses of the first `count` lines `ready HOST:PORT`, once they are there. */
   ready(count: number): Promise<readonly string[]>;
   /** Exit code, or 128 + n for signal n, when all output has been read. */
   readonly exitCode: Promise<number>;
   signal(signal: NodeJS.Signals): void;
+  /** SIGKILL, to all of its group where it leads one. Idempotent. */
+  readonly kill: () => void;
 }
 
 const root = new URL("../../", import.meta.url);
@@ -40,7 +47,7 @@ export function spawnScript(script: string, args: readonly string[], options: Sp
 
 /** Starts any program. */
 export function spawnCommand(program: string, args: readonly string[], options: SpawnOptions = {}): SpawnedCommand {
-  const { env = {}, cwd = fileURLToPath(root), stdin = "ignore" } = options;
+  const { env = {}, cwd = fileURLToPath(root), stdin = "ignore", isGroup = false } = options;
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(CONSUL_|PORT$|LOG_LEVEL$|FORCE_COLOR$|NODE_)/.test(name),
   );
@@ -48,6 +55,7 @@ export function spawnCommand(program: string, args: readonly string[], options: 
     cwd,
     env: { ...Object.fromEntries(kept), ...env },
     stdio: [stdin, "pipe", "pipe"],
+    detached: isGroup,
   });
   let stdout = "";
   let stderr = "";
@@ -116,8 +124,16 @@ export function spawnCommand(program: string, args: readonly string[], options: 
       // Not child.kill(): on Deno 2.9.6 a process that caught the signal and ended with 0 would then count as killed by it.
       if (!ended && child.pid !== undefined) process.kill(child.pid, signal);
     },
+    kill() {
+      if (ended || child.pid === undefined) return;
+      try {
+        process.kill(isGroup ? -child.pid : child.pid, "SIGKILL");
+      } catch {
+        // It is gone already.
+      }
+    },
     async [Symbol.asyncDispose]() {
-      if (!ended) child.kill("SIGKILL");
+      command.kill();
       await exitCode.catch(() => {});
     },
   };

@@ -7,11 +7,11 @@ import process from "node:process";
 import { findCycles, type Import, readImports } from "./import-graph.ts";
 import { projectFolder } from "./runtimes.ts";
 
-/** From left to right: a room may import the rooms left of it, and none beside it. `edge.ts` is the entry; the last are server.ts and client.ts. */
+/** A room may import the rooms above it, and none beside it. `edge.ts` is the entry; the last are server.ts and client.ts. */
 const layers: readonly (readonly string[])[] = [
   ["core", "gen"],
-  ["consul", "balancer", "http2"],
-  ["resolver", "registry", "grpc", "runtime"],
+  ["consul", "balancer"],
+  ["resolver", "registry", "runtime"],
   ["transport", "connector", "server"],
   ["client", "edge"],
   ["hello"],
@@ -29,18 +29,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that run wherever there is fetch: no Node module, and no package that needs one. */
-const portableRooms = [
-  "core",
-  "consul",
-  "balancer",
-  "http2",
-  "resolver",
-  "registry",
-  "grpc",
-  "transport",
-  "edge",
-  "edge.ts",
-];
+const portableRooms = ["core", "consul", "balancer", "resolver", "registry", "transport", "edge", "edge.ts"];
 const nodePackages = ["@connectrpc/connect-node"];
 
 const roomsThatKnowHello = ["hello", "cli"];

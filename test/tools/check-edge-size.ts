@@ -1,5 +1,5 @@
-// `npm run size`: bundles what a Worker or a page takes of lictor/edge, minified and gzipped, and fails above the budget or where a part of the
-// package is in it that has no business there. Writes nothing into the project.
+// `npm run size`: bundles what a Worker or a page takes of lictor/edge, minified and gzipped, and fails above the budget or where
+// a part of the package is in it that has no business there. Writes nothing into the project.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,17 +1,15 @@
-// `npm test`: every test file but for those of suites with a command of their own, on Bun, Deno and Node. Exit code 1 on any failure, and where a runtime
-// ran no test at all. Runs on Bun, and on Node 24.
+// `npm test`: every test file but for those of suites with a command of their own, on Bun, Deno and Node. Exit code 1 on any
+// failure, and where a runtime ran no test at all. Runs on Bun, and on Node 24.
 
-import { globSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findConsul } from "../support/consul-agent.ts";
-import { printSummary, runFiles, tally } from "./run-files.ts";
-import { findRuntime, projectFolder, type RuntimeName, runtimeNames } from "./runtimes.ts";
+import { findTestFiles, printSummary, runFiles, tally } from "./run-files.ts";
+import { findRuntime, type RuntimeName, runtimeNames } from "./runtimes.ts";
 
 /** Suites with a command of their own: they need Go, a browser, workerd, npm, or minutes. */
 const outsideSuites = [
   "test/browser/",
-  "test/examples/",
   "test/interop/",
   "test/matrix/",
   "test/outage/",
@@ -33,11 +31,9 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(options);
     return options === help ? 0 : 2;
   }
-  const files = globSync("test/**/*.test.ts", { cwd: projectFolder })
-    .map((file) => file.replaceAll("\\", "/"))
-    .filter((file) => !outsideSuites.some((folder) => file.startsWith(folder)))
-    .filter((file) => options.parts.length === 0 || options.parts.some((part) => file.includes(part)))
-    .sort();
+  const files = findTestFiles("test", options.parts).filter(
+    (file) => !outsideSuites.some((folder) => file.startsWith(folder)),
+  );
   const runtimes = options.runtimes.map(findRuntime);
   const results = await runFiles(runtimes, files, options);
   if (findConsul() === undefined) {

@@ -1,16 +1,19 @@
 // `npm run examples`: packs lictor, installs it into a copy of every example, as a stranger would, and does there what the
 // example's own scripts say. Stands outside of `npm test`: it installs packages. Leaves nothing in the checkout.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { exampleManifest, exampleNames, manifestComplaints, projectManifest } from "../examples/manifest.ts";
+import { packProject } from "../support/pack-project.ts";
+import { type RunProgramOptions, runProgram } from "../support/run-program.ts";
 import { findRuntime, projectFolder, runtimeNames } from "./runtimes.ts";
 
-/** Longest that one step may take, in milliseconds. */
-const stepTimeoutMs = 180_000;
+const stopping = new AbortController();
+
+/** A step may take three minutes, and leaves nothing running. */
+const runOptions: RunProgramOptions = { timeoutMs: 180_000, isGroup: true, signal: stopping.signal };
 
 /** Examples at a time: their tests mostly wait. */
 const jobs = 2;
@@ -20,14 +23,14 @@ async function main(parts: readonly string[]): Promise<number> {
   const queue = exampleNames().filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)));
   const folder = mkdtempSync(join(tmpdir(), "lictor-examples-"));
   const stop = (signal: NodeJS.Signals) => {
-    for (const child of running) killGroup(child);
+    stopping.abort();
     rmSync(folder, { recursive: true, force: true });
     process.exit(signal === "SIGINT" ? 130 : 143);
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);
   const report = new Report();
   try {
-    if (!(await report.step("lictor", "is packed", () => pack(folder)))) return report.end();
+    if (!(await report.step("lictor", "is packed", () => packProject(folder, runOptions)))) return report.end();
     // All of them before any runs: one may look at another's files.
     for (const name of exampleNames()) copyExample(name, folder);
     const work = async () => {
@@ -47,7 +50,7 @@ class Report {
   readonly #failed: string[] = [];
 
   /** Does one thing, tells how it went, and resolves to whether it passed. */
-  async step(name: string, what: string, run: () => void | Promise<void>): Promise<boolean> {
+  async step(name: string, what: string, run: () => unknown): Promise<boolean> {
     const startedMs = performance.now();
     const took = () => `(${((performance.now() - startedMs) / 1000).toFixed(1)} s)`;
     try {
@@ -69,18 +72,6 @@ class Report {
     console.log(`${this.#passed} passed, ${this.#failed.length} failed`);
     return this.#failed.length === 0 && this.#passed > 1 ? 0 : 1;
   }
-}
-
-/** Builds and packs a copy of the project, so that neither dist/ nor an archive is left in the checkout. */
-async function pack(folder: string): Promise<void> {
-  const source = join(folder, "source");
-  const leftOut = ["node_modules", ".git", "dist", "examples"].map((name) => join(projectFolder, name));
-  cpSync(projectFolder, source, { recursive: true, filter: (path) => !leftOut.includes(path.replace(/\/$/, "")) });
-  symlinkSync(join(projectFolder, "node_modules"), join(source, "node_modules"), "junction");
-  await run("npm", ["pack", "--pack-destination", folder], source);
-  rmSync(source, { recursive: true });
-  const archive = `lictor-${projectManifest().version}.tgz`;
-  if (!existsSync(join(folder, archive))) throw new Error(`npm pack made no ${archive}`);
 }
 
 function copyExample(name: string, folder: string): void {
@@ -128,61 +119,9 @@ async function regenerate(cwd: string): Promise<void> {
   if (changed.length > 0) throw new Error(`buf generate changes ${changed.join(", ")}`);
 }
 
-const running = new Set<ChildProcess>();
-
-/** Runs a program to its end; rejects with all that it printed where it fails or takes too long. */
-function run(program: string, args: readonly string[], cwd: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      cwd,
-      env: environment(cwd),
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
-    });
-    running.add(child);
-    let output = "";
-    let ending = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        output += text;
-      });
-    }
-    const timer = setTimeout(() => {
-      ending = `did not end within ${stepTimeoutMs / 1000} s`;
-      killGroup(child);
-    }, stepTimeoutMs);
-    const end = (error?: Error) => {
-      clearTimeout(timer);
-      running.delete(child);
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    child.once("error", end);
-    child.once("close", (code, signal) => {
-      ending ||= code === 0 ? "" : `ended with ${code ?? signal}`;
-      end(ending === "" ? undefined : new Error(`${program} ${args.join(" ")} ${ending}\n${output.trimEnd()}`));
-    });
-  });
-}
-
-/** What it has started goes too. */
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // It is gone already.
-  }
-}
-
-/** The example's own tools first, then the project's runtimes and tools; and no Consul but the one that a test names. */
-function environment(cwd: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
-    ([name]) =>
-      !/^(CONSUL_HTTP_\w+|REDIS_URL|HOST|PORT|NODE_ENV|NODE_OPTIONS|NODE_TEST_CONTEXT|npm_config_local_prefix)$/.test(
-        name,
-      ),
-  );
+/** Runs a program of an example to its end. */
+async function run(program: string, args: readonly string[], cwd: string): Promise<void> {
+  // The example's own tools first, then the project's runtimes and tools.
   const path = [
     join(cwd, "node_modules/.bin"),
     ...new Set(runtimeNames.map((name) => dirname(findRuntime(name).path))),
@@ -190,7 +129,9 @@ function environment(cwd: string): NodeJS.ProcessEnv {
     // `bun run` puts itself there under the name of node.
     ...(process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("bun-node")),
   ];
-  return { ...Object.fromEntries(kept), PATH: path.join(delimiter), NO_COLOR: "1" };
+  // What the examples' programs read is for their tests to set.
+  const env = { HOST: undefined, REDIS_URL: undefined, PATH: path.join(delimiter) };
+  await runProgram(program, args, cwd, { ...runOptions, env });
 }
 
 process.exitCode = await main(process.argv.slice(2));

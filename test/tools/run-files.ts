@@ -1,13 +1,13 @@
 // Runs test files, each in a process of its own, a few at a time, and reads the reports that the runners write. Prints one
-// line for each file and the whole output of those that failed. Decides nothing about which files and which runtimes.
+// line for each file and the whole output of those that failed.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { parseJunit, type TestCase } from "./junit.ts";
-import { projectFolder, type Runtime, testArguments } from "./runtimes.ts";
+import { findRuntime, projectFolder, type Runtime, testArguments } from "./runtimes.ts";
 
 /** How files are run. */
 export interface RunOptions {
@@ -15,6 +15,12 @@ export interface RunOptions {
   readonly fileTimeoutMs?: number;
   /** Files at a time. Default: the number of cores, at least 2. */
   readonly jobs?: number;
+}
+
+/** Which files of a suite are run, and how. */
+export interface SuiteOptions extends RunOptions {
+  /** Only files whose path holds one of these; all without one. */
+  readonly parts: readonly string[];
 }
 
 /** One file on one runtime. */
@@ -26,7 +32,34 @@ export interface FileResult {
   readonly tookMs: number;
 }
 
-/** Runs every file on every runtime, runtime by runtime, and resolves when all have ended. Kills what runs on SIGINT and SIGTERM. */
+/** Test files in and below a folder, sorted. `folder` is a path from the project's; `parts` as in SuiteOptions. */
+export function findTestFiles(folder: string, parts: readonly string[]): string[] {
+  return globSync(`${folder}/**/*.test.ts`, { cwd: projectFolder })
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => !file.includes("/node_modules/"))
+    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+    .sort();
+}
+
+/**
+ * Runs the test files of a folder that has a command of its own, and prints the summary; resolves with the exit code: 1 on any
+ * failure, and where there is no file to run. Run on Node only; the programs under test run where each case says.
+ */
+export async function runSuite(folder: string, options: SuiteOptions): Promise<number> {
+  const files = findTestFiles(folder, options.parts);
+  if (files.length === 0) {
+    console.error(`!!! No test file in ${folder} has a path that holds ${options.parts.join(" or ")}`);
+    return 1;
+  }
+  const runtimes = [findRuntime("node")];
+  const results = await runFiles(runtimes, files, options);
+  printSummary(runtimes, results);
+  return tally(results).failed === 0 ? 0 : 1;
+}
+
+/**
+ * Runs every file on every runtime, runtime by runtime, and resolves when all have ended. Kills what runs on SIGINT and SIGTERM.
+ */
 export async function runFiles(
   runtimes: readonly Runtime[],
   files: readonly string[],

@@ -3,11 +3,11 @@
 // skipped, and fail where CI=true.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, globSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { goFolder, pythonFolder } from "../interop/programs.ts";
-import { printSummary, runFiles, tally } from "./run-files.ts";
-import { findRuntime, projectFolder } from "./runtimes.ts";
+import { runSuite } from "./run-files.ts";
+import { projectFolder } from "./runtimes.ts";
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -26,14 +26,7 @@ async function main(parts: readonly string[]): Promise<number> {
   } else if (!installPython()) {
     return 1;
   }
-  const files = globSync("test/interop/*.test.ts", { cwd: projectFolder })
-    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
-    .sort();
-  // One runtime holds the strings; the programs that meet run on all three.
-  const runtimes = [findRuntime("node")];
-  const results = await runFiles(runtimes, files, { fileTimeoutMs: 240_000, jobs: 2 });
-  printSummary(runtimes, results);
-  return tally(results).failed === 0 && results.length > 0 ? 0 : 1;
+  return runSuite("test/interop", { parts, fileTimeoutMs: 240_000, jobs: 2 });
 }
 
 /** Builds what is out of date; Go's own cache knows. */

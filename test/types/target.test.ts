@@ -4,13 +4,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ConsulTransportOptions, createConsulTransport } from "../../src/client/create-consul-transport.ts";
+import * as edge from "../../src/edge.ts";
 import { createHelloClient, type HelloClientOptions } from "../../src/hello/create-hello-client.ts";
-import { type ParsedTarget, parseTarget } from "../../src/resolver/target.ts";
+import { type InstanceQuery, type ParsedTarget, parseTarget } from "../../src/index.ts";
 
 const target = "consul://h/S";
 
 /** Never run. */
-export const typeChecks: readonly (() => unknown)[] = [
+const typeChecks: readonly (() => unknown)[] = [
   () => createConsulTransport(target),
   () => createConsulTransport({ service: "S" }),
   () => createConsulTransport({ target, consul: { token: "t" }, tls: { ca: "" }, near: "n" }),
@@ -29,6 +30,8 @@ export const typeChecks: readonly (() => unknown)[] = [
   (options: HelloClientOptions = { target }) => createHelloClient(options),
   () => createHelloClient({ target, consul: { token: "t" } }),
   (): ParsedTarget => parseTarget(target, { defaultService: "S" }),
+  (): edge.ParsedTarget => edge.parseTarget(target),
+  (query: InstanceQuery = { service: "S" }): edge.InstanceQuery => query,
   // @ts-expect-error: what a target says of the agent never holds a token.
   () => parseTarget(target).consul.token,
 ];

@@ -1,24 +1,25 @@
 // lictor/edge in workerd, over Consul: who is found, whose turn it is, and what becomes of servers and agents that go away.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createHelloService } from "../../src/hello/hello-service.ts";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
+import { bundleForWeb } from "../support/bundle.ts";
 import { type ConsulProxy, startConsulProxy } from "../support/consul-proxy.ts";
 import { type EchoServer, registerInstance, startEchoServer } from "../support/echo-server.ts";
 import { eventually, pause } from "../support/eventually.ts";
+import { closedPort } from "../support/loopback.ts";
 import type { SpawnedCommand } from "../support/spawn-command.ts";
 import { spawnOn } from "../support/spawn-on.ts";
 import type { WorkerReport } from "./worker.ts";
-import { bundleWorker, startWorkers, type TestWorkers } from "./workerd.ts";
+import { startWorkers, type TestWorkers } from "./workerd.ts";
 
 const source = "test/workerd/worker.ts";
 before(() => {
-  bundleWorker(source);
+  bundleForWeb(source);
 });
 
 /** Which servers answered, in order. */
@@ -214,12 +215,3 @@ describe("lictor/edge in workerd, when things go away", { timeout: 60_000 }, () 
     assert.equal(discovery.ageMs, null);
   });
 });
-
-/** A port that nobody listens on. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}

@@ -3,15 +3,14 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { startEmbeddedConsul } from "../../src/testing/embedded-consul.ts";
 import { startConsulProxy } from "../support/consul-proxy.ts";
 import { type EchoServer, registerInstance, startEchoServers } from "../support/echo-server.ts";
 import { eventually, pause } from "../support/eventually.ts";
+import { listenOnLoopback } from "../support/loopback.ts";
 import type { WorkerReport } from "./worker.ts";
 import { startWorkers } from "./workerd.ts";
 
@@ -71,22 +70,17 @@ describe("The snapshot cache of lictor/edge in workerd", { timeout: 60_000 }, ()
     const snapshot = JSON.stringify({ endpoints: urls, confirmedAtMs: Date.now() });
     let signature = createHmac("sha256", key).update(snapshot).digest("hex");
     const publisher = createServer((_request, response) => response.end(JSON.stringify({ snapshot, signature })));
-    publisher.listen(0, "127.0.0.1");
-    await once(publisher, "listening");
-    const url = `http://127.0.0.1:${(publisher.address() as AddressInfo).port}/`;
-    try {
-      await using worker = await startWorkers(source, [{ bindings: { SIGNED: { url, key } } }]);
-      const { calls, discovery } = await worker.ask<WorkerReport>("/unary?from=signed&times=4");
-      assert.deepEqual(new Set(calls.map(({ server }) => server)), new Set(["a", "b"]));
-      assert.deepEqual(discovery.urls, urls);
-      signature = signature.replaceAll(/[0-9]/g, "a");
-      await using other = await startWorkers(source, [{ bindings: { SIGNED: { url, key } } }]);
-      const forged = await other.ask<WorkerReport>("/unary?from=signed");
-      assert.equal(forged.calls[0]?.error?.code, "Unavailable");
-      assert.match(forged.calls[0]?.error?.message ?? "", /the signature is wrong/);
-    } finally {
-      publisher.close();
-    }
+    await using listening = await listenOnLoopback(publisher);
+    const url = `http://127.0.0.1:${listening.port}/`;
+    await using worker = await startWorkers(source, [{ bindings: { SIGNED: { url, key } } }]);
+    const { calls, discovery } = await worker.ask<WorkerReport>("/unary?from=signed&times=4");
+    assert.deepEqual(new Set(calls.map(({ server }) => server)), new Set(["a", "b"]));
+    assert.deepEqual(discovery.urls, urls);
+    signature = signature.replaceAll(/[0-9]/g, "a");
+    await using other = await startWorkers(source, [{ bindings: { SIGNED: { url, key } } }]);
+    const forged = await other.ask<WorkerReport>("/unary?from=signed");
+    assert.equal(forged.calls[0]?.error?.code, "Unavailable");
+    assert.match(forged.calls[0]?.error?.message ?? "", /the signature is wrong/);
   });
 
   test("50 calls of one request read Consul once", async () => {
@@ -103,36 +97,32 @@ describe("The snapshot cache of lictor/edge in workerd", { timeout: 60_000 }, ()
     await using consul = await startConsul("Ageing");
     let pass = Promise.withResolvers<void>();
     pass.resolve();
-    const gate = await startGate(consul.proxy.address, () => pass.promise);
-    try {
-      await using worker = await startWorkers(source, [
-        { bindings: { CONSUL: gate.address, OPTIONS: { maxAgeMs: 100 } } },
-      ]);
-      const ask = () => worker.ask<WorkerReport>("/unary?from=consul&service=Ageing");
-      await ask();
-      const [, second] = servers;
-      await consul.consul.agent.deregisterService(second?.name ?? "");
-      await pause(200);
-      pass = Promise.withResolvers();
-      const old = await ask();
-      assert.deepEqual([old.discovery.urls.length, old.waited], [2, 1], "served as it was");
-      assert.equal(consul.proxy.count("GET", reads), 1, "the read is held");
+    await using gate = await startGate(consul.proxy.address, () => pass.promise);
+    await using worker = await startWorkers(source, [
+      { bindings: { CONSUL: gate.address, OPTIONS: { maxAgeMs: 100 } } },
+    ]);
+    const ask = () => worker.ask<WorkerReport>("/unary?from=consul&service=Ageing");
+    await ask();
+    const [, second] = servers;
+    await consul.consul.agent.deregisterService(second?.name ?? "");
+    await pause(200);
+    pass = Promise.withResolvers();
+    const old = await ask();
+    assert.deepEqual([old.discovery.urls.length, old.waited], [2, 1], "served as it was");
+    assert.equal(consul.proxy.count("GET", reads), 1, "the read is held");
 
-      const held = pass;
-      pass = Promise.withResolvers();
-      held.resolve();
-      await eventually(
-        "the read after the response",
-        () => consul.proxy.requests.at(-1)?.status === 200 && consul.proxy.count("GET", reads) === 2,
-      );
-      await pause(50);
-      // What this request reads itself is held.
-      const fresh = await ask();
-      assert.equal(fresh.discovery.urls.length, 1, "what the request before has left behind");
-      pass.resolve();
-    } finally {
-      gate.close();
-    }
+    const held = pass;
+    pass = Promise.withResolvers();
+    held.resolve();
+    await eventually(
+      "the read after the response",
+      () => consul.proxy.requests.at(-1)?.status === 200 && consul.proxy.count("GET", reads) === 2,
+    );
+    await pause(50);
+    // What this request reads itself is held.
+    const fresh = await ask();
+    assert.equal(fresh.discovery.urls.length, 1, "what the request before has left behind");
+    pass.resolve();
   });
 
   test("a slow Consul holds up no call that has a snapshot", async () => {
@@ -141,19 +131,15 @@ describe("The snapshot cache of lictor/edge in workerd", { timeout: 60_000 }, ()
     for (const { name, address } of servers)
       await registerInstance(consul, { service: "Slow", id: name, port: address.port });
     let delayMs = 0;
-    const slow = await startGate(agent.address, () => pause(delayMs));
-    try {
-      const bindings = { CONSUL: slow.address, OPTIONS: { maxAgeMs: 0 } };
-      await using worker = await startWorkers(source, [{ bindings }]);
-      await worker.ask("/unary?from=consul&service=Slow");
-      delayMs = 1000;
-      const { calls } = await worker.ask<WorkerReport>("/unary?from=consul&service=Slow&times=5");
-      for (const { tookMs, error } of calls) {
-        assert.equal(error, undefined);
-        assert.ok(tookMs < 900, String(tookMs));
-      }
-    } finally {
-      slow.close();
+    await using slow = await startGate(agent.address, () => pause(delayMs));
+    const bindings = { CONSUL: slow.address, OPTIONS: { maxAgeMs: 0 } };
+    await using worker = await startWorkers(source, [{ bindings }]);
+    await worker.ask("/unary?from=consul&service=Slow");
+    delayMs = 1000;
+    const { calls } = await worker.ask<WorkerReport>("/unary?from=consul&service=Slow&times=5");
+    for (const { tookMs, error } of calls) {
+      assert.equal(error, undefined);
+      assert.ok(tookMs < 900, String(tookMs));
     }
   });
 
@@ -181,27 +167,29 @@ describe("The snapshot cache of lictor/edge in workerd", { timeout: 60_000 }, ()
   test("a request that is given up while it reads leaves nothing for others to wait for", async () => {
     await using consul = await startConsul("GivenUp");
     let isHeld = true;
-    const held = await startGate(consul.proxy.address, () => (isHeld ? new Promise(() => {}) : Promise.resolve()));
-    try {
-      await using worker = await startWorkers(source, [{ bindings: { CONSUL: held.address } }]);
-      const controller = new AbortController();
-      const path = "/unary?from=consul&service=GivenUp";
-      const first = fetch(new URL(path, worker.url), { signal: controller.signal });
-      await pause(300);
-      controller.abort();
-      await assert.rejects(first);
-      isHeld = false;
-      const { calls } = await worker.ask<WorkerReport>(path);
-      assert.equal(calls[0]?.error, undefined);
-      assert.ok((calls[0]?.tookMs ?? 9999) < 3000);
-    } finally {
-      held.close();
-    }
+    await using held = await startGate(consul.proxy.address, () =>
+      isHeld ? new Promise(() => {}) : Promise.resolve(),
+    );
+    await using worker = await startWorkers(source, [{ bindings: { CONSUL: held.address } }]);
+    const controller = new AbortController();
+    const path = "/unary?from=consul&service=GivenUp";
+    const first = fetch(new URL(path, worker.url), { signal: controller.signal });
+    await pause(300);
+    controller.abort();
+    await assert.rejects(first);
+    isHeld = false;
+    const { calls } = await worker.ask<WorkerReport>(path);
+    assert.equal(calls[0]?.error, undefined);
+    assert.ok((calls[0]?.tookMs ?? 9999) < 3000);
   });
 });
 
+interface Gate extends AsyncDisposable {
+  readonly address: string;
+}
+
 /** What passes requests on to an agent when it is let through. */
-async function startGate(target: string, pass: () => Promise<void>): Promise<{ address: string; close(): void }> {
+async function startGate(target: string, pass: () => Promise<void>): Promise<Gate> {
   const server = createServer((request, response) => {
     void pass()
       .then(() => fetch(target + request.url))
@@ -211,13 +199,9 @@ async function startGate(target: string, pass: () => Promise<void>): Promise<{ a
       // The test is over, and the agent is gone.
       .catch(() => response.destroy());
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const listening = await listenOnLoopback(server);
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
+    address: `http://127.0.0.1:${listening.port}`,
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }

@@ -1,27 +1,11 @@
-// Workers in workerd, through miniflare: bundles a source with Bun, starts it, and asks it. The one place that pins the
+// Workers in workerd, through miniflare: bundles a source, starts it, and asks it. The one place that pins the
 // compatibility date of every Worker of these tests.
 
-import { execFileSync } from "node:child_process";
 import { Miniflare, type WorkerOptions } from "miniflare";
-import { findRuntime, projectFolder } from "../tools/runtimes.ts";
+import { bundleForWeb } from "../support/bundle.ts";
 
 /** https://developers.cloudflare.com/workers/configuration/compatibility-dates/ */
 export const compatibilityDate = "2026-07-01";
-
-const bundles = new Map<string, string>();
-
-/** One module of a Worker's source (a path from the project's folder) and all it imports. */
-export function bundleWorker(source: string): string {
-  let bundle = bundles.get(source);
-  if (bundle === undefined) {
-    const args = ["build", `./${source}`, "--target=browser", "--format=esm"];
-    bundle = execFileSync(findRuntime("bun").path, args, { cwd: projectFolder, encoding: "utf8" });
-    // What a browser bundle would need of Node is a mistake of lictor/edge.
-    if (/from "node:|require\("node:/.test(bundle)) throw new Error(`the bundle of ${source} imports Node modules`);
-    bundles.set(source, bundle);
-  }
-  return bundle;
-}
 
 /** A Worker of a test: its bindings, and miniflare's other options. */
 export type TestWorkerOptions = Partial<WorkerOptions> & { readonly name?: string };
@@ -36,13 +20,16 @@ export interface TestWorkers extends AsyncDisposable {
   ask<T>(path: string, name?: string): Promise<T>;
 }
 
-/** Starts `workers` (one at least), each of the same bundled source. Resolves when workerd listens; whoever starts them disposes of them. */
+/**
+ * Starts `workers` (one at least), each of the same bundled source. Resolves when workerd listens; whoever starts them disposes
+ * of them.
+ */
 export async function startWorkers(
   source: string,
   workers: readonly TestWorkerOptions[],
   shared: { readonly durableObjectsPersist?: string } = {},
 ): Promise<TestWorkers> {
-  const script = bundleWorker(source);
+  const script = bundleForWeb(source);
   const miniflare = new Miniflare({
     ...shared,
     workers: workers.map((worker, index) => ({

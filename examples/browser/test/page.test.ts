@@ -28,7 +28,7 @@ describe("the page", { skip, timeout: 60_000 }, () => {
     consul = await startEmbeddedConsul();
     pageServer = startPageServer(consul.address, 0);
     const { url } = await pageServer.ready;
-    counters = [startCounterServer(consul.address, url), startCounterServer(consul.address, url)];
+    counters = [startCounterServer(consul.address, [url]), startCounterServer(consul.address, [url])];
     for (const counter of counters) {
       await counter.ready;
       await counter.registration?.registered;

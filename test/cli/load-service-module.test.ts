@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { UsageError } from "../../src/cli/command-line.ts";
-import { loadServiceModule, ModuleError } from "../../src/cli/service-module.ts";
+import { loadServiceModule, ModuleError } from "../../src/cli/load-service-module.ts";
 
 describe("loadServiceModule()", () => {
   let folder: string;

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
+import { createServer, type Server as NetServer } from "node:net";
 import { describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
-import { ThermometerService } from "../examples/own-service/gen/example/thermometer/v1/thermometer_pb.ts";
-import { createHelloClient as createEdgeHelloClient } from "../src/edge.ts";
+import { ThermometerService } from "../../examples/own-service/gen/example/thermometer/v1/thermometer_pb.ts";
+import { createHelloClient as createEdgeHelloClient } from "../../src/edge.ts";
 import {
   createConsulTransport,
   createHelloClient,
@@ -17,12 +17,13 @@ import {
   type ServeOptions,
   type Server,
   serve,
-} from "../src/index.ts";
-import { type EmbeddedConsul, type EmbeddedConsulOptions, startEmbeddedConsul } from "../src/testing/index.ts";
-import { makeCertificates } from "./support/certificates.ts";
-import { spawnScript } from "./support/spawn-command.ts";
+} from "../../src/index.ts";
+import { type EmbeddedConsul, type EmbeddedConsulOptions, startEmbeddedConsul } from "../../src/testing/index.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { closedPort, listenOnLoopback } from "../support/loopback.ts";
+import { spawnScript } from "../support/spawn-command.ts";
 
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const [, section = ""] = /\n## Errors\n([\s\S]*?)\n## /.exec(readme) ?? [];
 /** First code span of each row of the table. */
 const quoted = [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, message = ""]) => message);
@@ -227,20 +228,7 @@ async function started(stack: AsyncDisposableStack, options: Omit<ServeOptions, 
   return server;
 }
 
-/** Listens on a free port of the loopback until the stack is disposed of, connections included. */
+/** Listens on a free port until the stack is disposed of. */
 async function listening(server: NetServer, stack: AsyncDisposableStack): Promise<number> {
-  const sockets = new Set<{ destroy(): void }>();
-  server.on("connection", (socket) => sockets.add(socket));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  stack.defer(() => {
-    for (const socket of sockets) socket.destroy();
-    return new Promise((resolve) => server.close(() => resolve()));
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** A port that nobody listens on. */
-async function closedPort(): Promise<number> {
-  await using stack = new AsyncDisposableStack();
-  return await listening(createServer(), stack);
+  return stack.use(await listenOnLoopback(server)).port;
 }

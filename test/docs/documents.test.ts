@@ -3,9 +3,9 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { anchors, codeSpans, links } from "./support/markdown.ts";
+import { anchors, codeSpans, links } from "../support/markdown.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), "utf8");
 const exists = (path: string): boolean => existsSync(new URL(path, root));
 const manifest = JSON.parse(read("package.json"));
