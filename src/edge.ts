@@ -11,7 +11,7 @@ export type {
 } from "./edge/edge-options.ts";
 export type { DiscoveryState } from "./edge/endpoint-discovery.ts";
 export {
-  createHelloClient,
+  createEdgeHelloClient as createHelloClient,
   type EdgeHelloClient,
   type EdgeHelloClientOptions,
 } from "./hello/create-edge-hello-client.ts";
@@ -31,7 +31,9 @@ export {
 export { type EndpointSnapshot, parseSnapshot, type SnapshotSource } from "./edge/snapshot.ts";
 export { createSnapshotCache, type SnapshotCache } from "./edge/snapshot-cache.ts";
 export { createWatchObjectSource, type WatchObjectResponse, type WatchObjectStub } from "./edge/watch-object-source.ts";
+export type { InstanceQuery } from "./resolver/instance-query.ts";
 export type { StaticEndpoint } from "./resolver/static-endpoint.ts";
+export { type ParsedTarget, parseTarget } from "./resolver/target.ts";
 
 // Consul itself.
 

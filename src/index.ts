@@ -89,9 +89,11 @@ export {
 } from "./connector/node-http2-connector.ts";
 export { createPerOriginSessions, type PerOriginSessions } from "./connector/per-origin-sessions.ts";
 export { type ConsulResolverOptions, createConsulResolver } from "./resolver/consul-resolver.ts";
+export type { InstanceQuery } from "./resolver/instance-query.ts";
 export type { Resolver, ResolverListener, ResolverSnapshot } from "./resolver/resolver.ts";
 export type { ConsulServiceQuery } from "./resolver/service-query.ts";
-export { createStaticResolver, type StaticEndpoint, type StaticResolver } from "./resolver/static-resolver.ts";
+export type { StaticEndpoint } from "./resolver/static-endpoint.ts";
+export { createStaticResolver, type StaticResolver } from "./resolver/static-resolver.ts";
 export { type ServiceUpdate, type WatchServiceOptions, watchService } from "./resolver/watch-service.ts";
 export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";
 

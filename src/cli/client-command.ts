@@ -2,13 +2,14 @@
 
 import type { Logger } from "../core/logger.ts";
 import { createHelloClient, type HelloClient } from "../hello/create-hello-client.ts";
-import { type ParsedTarget, parseTarget } from "../resolver/target.ts";
+import { type ParsedTarget, readTarget } from "../resolver/target.ts";
 import { closeOnSignal } from "../runtime/close-on-signal.ts";
-import { readNamedFile, refuseBadSettings } from "./bad-settings.ts";
+import { refuseBadSettings } from "./bad-settings.ts";
 import { callInLoop } from "./call-loop.ts";
 import { type CommandSpec, type Environment, type Invocation, runCommand, UsageError } from "./command-line.ts";
 import { consulClientFor, consulFlags, consulNote } from "./consul-flags.ts";
 import { type FlagTable, flag } from "./flags.ts";
+import { readNamedFile } from "./read-named-file.ts";
 import { openStandardOutput } from "./standard-output.ts";
 import { createStderrLogger, logFlags } from "./stderr-logger.ts";
 
@@ -89,25 +90,27 @@ type Settings = Pick<Invocation<typeof flags>, "flags" | "given">;
 
 /** The client that flags and environment ask for. Throws UsageError where they do not go together. */
 function openClient({ flags, given }: Settings, env: Environment, logger: Logger): HelloClient {
-  const { consul: agent, ...question } = questionOf({ flags, given });
+  const { consul: agent, scheme, ...query } = queryOf({ flags, given });
   const ca = flags["tls-ca"] === undefined ? undefined : readNamedFile("--tls-ca", flags["tls-ca"]);
-  if (question.scheme === "http" && (flags.tls || ca !== undefined)) {
+  if (scheme === "http" && (flags.tls || ca !== undefined)) {
     throw new UsageError(`--${flags.tls ? "tls" : "tls-ca"} and --target disagree: the target says scheme=http`);
   }
-  const { scheme, ...rest } = question;
   const tls = ca === undefined ? flags.tls || scheme === "https" : { ca };
   return refuseBadSettings(() =>
-    createHelloClient({ ...rest, consul: consulClientFor(flags, env, logger, agent), tls, logger }),
+    createHelloClient({ ...query, consul: consulClientFor(flags, env, logger, agent), tls, logger }),
   );
 }
 
-function questionOf({ flags, given }: Settings): ParsedTarget {
+/** What target and flags say together. */
+function queryOf({ flags, given }: Settings): ParsedTarget {
   if (flags.target === undefined) return { consul: {}, service: flags.service };
   const { target } = flags;
-  const parsed = refuseBadSettings(() => parseTarget(target, { defaultService: flags.service }));
-  if (given.has("service")) throw new UsageError("--service and --target both name the service: leave one out");
-  if (given.has("consul") && parsed.consul.address !== undefined) {
+  const { service, ...said } = refuseBadSettings(() => readTarget(target));
+  if (given.has("service") && service !== undefined) {
+    throw new UsageError("--service and --target both name the service: leave one out, like consul://127.0.0.1:8500");
+  }
+  if (given.has("consul") && said.consul.address !== undefined) {
     throw new UsageError("--consul and --target both name the agent: leave one out, like consul:///HelloService");
   }
-  return parsed;
+  return { ...said, service: service ?? flags.service };
 }

@@ -32,7 +32,7 @@ export const consulNote: string =
   "Also read, as Consul's own command line does: CONSUL_HTTP_TOKEN, CONSUL_HTTP_AUTH, CONSUL_HTTP_SSL, CONSUL_HTTP_SSL_VERIFY, " +
   "CONSUL_CACERT, CONSUL_CAPATH, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_TLS_SERVER_NAME, CONSUL_NAMESPACE, CONSUL_PARTITION.";
 
-/** What a command is told in more than flags: by a target. It wins over variables. */
+/** What a target says of the agent. It wins over environment variables. */
 export type NamedAgent = Pick<ConsulClientOptions, "address" | "namespace" | "partition">;
 
 /** The client that flags and environment ask for. Reads the files they name. Throws UsageError. */

@@ -9,10 +9,10 @@ import type { ServiceModule } from "../server/service-module.ts";
 import { type Environment, runCommand } from "./command-line.ts";
 import { consulClientFor } from "./consul-flags.ts";
 import { simulateFaults } from "./fault-simulation.ts";
-import { helloModule } from "./hello-server.ts";
+import { helloModule } from "./hello-module.ts";
+import { loadServiceModule, ModuleError } from "./load-service-module.ts";
 import { type ServerInvocation, serverSpec } from "./server-flags.ts";
 import { serverSettings } from "./server-settings.ts";
-import { loadServiceModule, ModuleError } from "./service-module.ts";
 import { type ServiceServerOptions, startServiceServer } from "./service-server.ts";
 import { flushStandardOutput, openStandardOutput } from "./standard-output.ts";
 import { createStderrLogger } from "./stderr-logger.ts";
@@ -73,10 +73,12 @@ async function runServers(
 ): Promise<number> {
   const { flags } = invocation;
   const settings = serverSettings(invocation, module);
+  // Of what is left out here, the settings have their say, or the command.
+  const { service: _service, cors: _cors, close: _close, ...served } = module;
   const output = openStandardOutput();
   const server: ServiceServerOptions = {
     ...settings,
-    module,
+    module: served,
     consul,
     logger,
     onReady: (address) => output.line(`ready ${address}`),

@@ -1,12 +1,14 @@
 // What the servers of `lictor serve` are told: its flags, and below them what the module says. Reads the files that flags name.
 
+import { isIP } from "node:net";
+import { parseHostPort, stripBrackets } from "../core/host-port.ts";
 import type { CheckOptions } from "../registry/register-options.ts";
 import type { ServiceOptions } from "../server/serve-options.ts";
 import type { ServiceModule } from "../server/service-module.ts";
-import { readNamedFile } from "./bad-settings.ts";
 import { UsageError } from "./command-line.ts";
+import { readNamedFile } from "./read-named-file.ts";
 import type { ServerInvocation } from "./server-flags.ts";
-import { parseAdvertise, type ServiceServerOptions } from "./service-server.ts";
+import type { ServiceServerOptions } from "./service-server.ts";
 
 /** What flags and module ask for together. Throws UsageError where they do not go together. */
 export function serverSettings(
@@ -85,4 +87,19 @@ function tlsSettings(certFile: string | undefined, keyFile: string | undefined):
     );
   }
   return { tls: { cert: readNamedFile("--tls-cert", certFile), key: readNamedFile("--tls-key", keyFile) } };
+}
+
+/** HOST or HOST:PORT as `--advertise` takes them; an IPv6 address with a port needs brackets. Throws UsageError. */
+export function parseAdvertise(text: string): { readonly host: string; readonly port?: number } {
+  const bare = stripBrackets(text);
+  if (isIP(bare) !== 0 || /^[^:[\]\s/]+$/.test(text)) return { host: bare };
+  try {
+    const { host, port } = parseHostPort(text);
+    if (port > 0 && (isIP(host) !== 0 || !text.startsWith("["))) return { host, port };
+  } catch {
+    // The message below says what both forms look like.
+  }
+  throw new UsageError(
+    `--advertise must be HOST or HOST:PORT, the port from 1 to 65535: received ${JSON.stringify(text)}`,
+  );
 }

@@ -8,7 +8,7 @@ import {
 } from "../connector/node-http2-connector.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type ConsulResolverOptions, createConsulResolver } from "../resolver/consul-resolver.ts";
-import { resolveTarget } from "../resolver/target-options.ts";
+import { mergeTarget } from "../resolver/merge-target.ts";
 import {
   type BalancedTransport,
   type BalancingOptions,
@@ -49,20 +49,24 @@ export type ConsulTransportOptions = ConsulTransportSettings &
  * call; close it when done. Throws TypeError or RangeError on bad options, and where target and options say the same thing.
  */
 export function createConsulTransport(options: ConsulTransportOptions | string): BalancedTransport {
-  return openTransport(typeof options === "string" ? { target: options } : options);
+  return openConsulTransport(options);
 }
 
-/** The same where a service may go unnamed: it is `defaultService` then. For clients of one service. */
-export function openTransport(
-  options: ConsulTransportSettings & { readonly service?: string | undefined; readonly target?: string | undefined },
+/** `createConsulTransport` where a service may go unnamed: it is `defaultService` then. For clients of one service. */
+export function openConsulTransport(
+  options:
+    | (ConsulTransportSettings & { readonly service?: string | undefined; readonly target?: string | undefined })
+    | string
+    | undefined,
   defaultService?: string,
 ): BalancedTransport {
-  const { tls: givenTls, connector, target: _target, service: _service, ...rest } = options;
-  const question = resolveTarget(options, defaultService);
-  const tls = tlsOf(givenTls, question.scheme);
+  const given = typeof options === "string" ? { target: options } : (options ?? {});
+  const { tls: givenTls, connector, target: _target, service: _service, ...rest } = given;
+  const query = mergeTarget(given, defaultService);
+  const tls = tlsOf(givenTls, query.scheme);
   return createBalancedTransport({
     ...rest,
-    resolver: createConsulResolver({ ...rest, ...question, scheme: tls === false ? "http" : "https" }),
+    resolver: createConsulResolver({ ...rest, ...query, scheme: tls === false ? "http" : "https" }),
     connector: connector ?? createNodeHttp2Connector({ ...rest, ...(typeof tls === "object" ? { tls } : {}) }),
   });
 }

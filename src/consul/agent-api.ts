@@ -1,9 +1,9 @@
 // The agent's API over HTTP: paths, parameters and bodies of agent.ts.
 // https://developer.hashicorp.com/consul/api-docs/agent/service, .../agent/check
 
+import { isObject, isRecordOf, isString } from "../core/json-shape.ts";
 import type { AgentService, ConsulAgent, HealthCheck } from "./agent.ts";
 import { pathSegment } from "./api-path.ts";
-import { isObject, isRecordOf, isString } from "./json-shape.ts";
 import type { RequestOptions } from "./query.ts";
 import type { ConsulRequest, SendRequest } from "./request.ts";
 

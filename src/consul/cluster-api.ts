@@ -1,7 +1,7 @@
 // The client's catalog and status parts over HTTP. https://developer.hashicorp.com/consul/api-docs/catalog, .../status
 
+import { isArrayOf, isRecordOf, isString } from "../core/json-shape.ts";
 import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
-import { isArrayOf, isRecordOf, isString } from "./json-shape.ts";
 import type { RequestOptions } from "./query.ts";
 import type { SendRequest } from "./request.ts";
 

@@ -7,6 +7,7 @@ import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
 import { createClusterApi } from "./cluster-api.ts";
 import type { ConsulHealth } from "./health.ts";
 import { createHealthApi } from "./health-api.ts";
+import { isConsulClient } from "./is-consul-client.ts";
 import type { ConsulKv } from "./kv.ts";
 import { createKvApi } from "./kv-api.ts";
 import { createRequester } from "./request.ts";
@@ -50,5 +51,5 @@ export function createConsulClient(options: ConsulClientOptions | string = {}): 
 
 /** The client itself, or a new one for the options or the address. */
 export function asConsulClient(consul: ConsulClient | ConsulClientOptions | string | undefined): ConsulClient {
-  return typeof consul === "object" && "agent" in consul ? consul : createConsulClient(consul);
+  return isConsulClient(consul) ? consul : createConsulClient(consul);
 }

@@ -47,15 +47,3 @@ export function exchange(fetch: ConsulFetch, url: string, init: RequestInit, lim
     read().then(settle, (error: unknown) => settle({ type: "failed", error }));
   });
 }
-
-/** The innermost text of an error: runtimes wrap what the socket said in "fetch failed". */
-export function reasonOf(error: unknown): string {
-  let reason = "unknown error";
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    const inner = at instanceof AggregateError ? at.errors[0] : undefined;
-    const code = "code" in at && typeof at.code === "string" ? at.code : "";
-    const text = at.message || (inner instanceof Error ? inner.message : "") || code || at.name;
-    reason = code !== "" && !text.includes(code) ? `${text} (${code})` : text;
-  }
-  return error instanceof Error ? reason : String(error);
-}

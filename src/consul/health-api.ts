@@ -1,9 +1,9 @@
 // The health API over HTTP: paths, parameters and order of health.ts. https://developer.hashicorp.com/consul/api-docs/health
 
+import { isArrayOf, isObject, isString } from "../core/json-shape.ts";
 import { isHealthCheck } from "./agent-api.ts";
 import { pathSegment } from "./api-path.ts";
 import type { ConsulHealth, ServiceEntry } from "./health.ts";
-import { isArrayOf, isObject, isString } from "./json-shape.ts";
 import { queryParameters, toQueryResult } from "./query-request.ts";
 import type { SendRequest } from "./request.ts";
 

@@ -1,7 +1,7 @@
 // The key-value API over HTTP: paths, parameters and values of kv.ts. https://developer.hashicorp.com/consul/api-docs/kv
 
+import { isArrayOf, isBoolean, isObject, isString, type JsonObject } from "../core/json-shape.ts";
 import { keyPath } from "./api-path.ts";
-import { isArrayOf, isBoolean, isObject, isString, type JsonObject } from "./json-shape.ts";
 import type { ConsulKv, KvEntry } from "./kv.ts";
 import type { QueryOptions } from "./query.ts";
 import { queryParameters, toQueryResult } from "./query-request.ts";

@@ -1,9 +1,10 @@
 // The one place that sends requests to Consul: headers, common parameters, the time limit, and what becomes of a failure.
 // Never retries, never follows redirects, never lets a secret into an error.
 
+import { reasonOf } from "../core/error-text.ts";
 import type { ResolvedConsulOptions } from "./client-options.ts";
 import { basicAuthorization } from "./credentials.ts";
-import { exchange, reasonOf } from "./exchange.ts";
+import { exchange } from "./exchange.ts";
 import type { RequestOptions } from "./query.ts";
 import { createFailure } from "./request-failure.ts";
 

@@ -4,24 +4,27 @@ import { resolveConsulOptions } from "../consul/client-options.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import type { ConsulHealth } from "../consul/health.ts";
 import { createHealthApi } from "../consul/health-api.ts";
+import { isConsulClient } from "../consul/is-consul-client.ts";
 import { createRequester } from "../consul/request.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
-import { readInstances } from "../resolver/service-instance.ts";
+import { warnOfAnswer } from "../resolver/answer-warnings.ts";
 import {
-  describeQuestion,
+  describeInstanceQuery,
   healthOptions,
-  type QuestionOptions,
-  resolveQuestion,
-} from "../resolver/service-question.ts";
+  type InstanceQuery,
+  instanceQueryKey,
+  resolveInstanceQuery,
+} from "../resolver/instance-query.ts";
+import { readInstances, toEndpoint } from "../resolver/service-instance.ts";
 import type { SnapshotSource } from "./snapshot.ts";
 import { unixClock } from "./unix-clock.ts";
 
 /** What to ask of Consul: a service query without what only a watch needs. */
-export interface ConsulSourceOptions extends QuestionOptions {
+export interface ConsulSourceOptions extends InstanceQuery {
   /** The agent to ask, or the gateway before it: a client, its options, or its address. */
   readonly consul: ConsulClient | ConsulClientOptions | string;
-  /** Told of instances that cannot be called. Silent by default. */
+  /** Told of instances that cannot be called or that the token may not see, when they turn up. Silent by default. */
   readonly logger?: Logger;
   /** Its `now()` is Unix time. Default: the runtime's. */
   readonly clock?: Clock;
@@ -29,31 +32,29 @@ export interface ConsulSourceOptions extends QuestionOptions {
 
 /**
  * Creates a source that reads a service's instances from Consul, through whatever gateway and headers `consul` names. Its identity holds
- * address, question and rights: one with a `token` or `fetch` function that is made anew in every request is new every time; give such a
+ * address, query and rights: one with a `token` or `fetch` function that is made anew in every request is new every time; give such a
  * source a name, `{ ...createConsulSource(options), identity: "hello" }`. Throws TypeError or RangeError on bad options.
  */
 export function createConsulSource(options: ConsulSourceOptions): SnapshotSource {
   const { logger = silentLogger, clock = unixClock } = options;
-  const question = resolveQuestion(options, "find");
+  const query = resolveInstanceQuery(options, "find");
   const agent = openAgent(options.consul);
-  const { service, passingOnly, scheme } = question;
+  const { service, passingOnly, scheme } = query;
+  const ownWarned = new Set<string>();
   const source: SnapshotSource = {
-    description: describeQuestion(question, agent.address),
-    async read(signal) {
-      const { data, filteredByAcls } = await agent.health.service(service, { ...healthOptions(question), signal });
-      const instances = readInstances(data, passingOnly, (instance, reason) =>
-        logger.warn("An instance cannot be called", { service, instance, reason }),
+    description: describeInstanceQuery(query, agent.address),
+    async read(signal, warned = ownWarned) {
+      const answer = await agent.health.service(service, { ...healthOptions(query), signal });
+      const unusable = new Map<string, string>();
+      const instances = readInstances(answer.data, passingOnly, (id, reason) => unusable.set(id, reason));
+      warnOfAnswer({ ...answer, unusable }, warned, (message, fields) =>
+        logger.warn(message, { service, consul: agent.address, ...fields }),
       );
-      if (instances.length === 0 && filteredByAcls) {
-        logger.warn("Consul hides instances from this token: it needs service:read and node:read", { service });
-      }
-      const endpoints = instances.map(({ hostPort, ...rest }) => ({ ...rest, url: `${scheme}://${hostPort}` }));
-      return { endpoints, confirmedAtMs: clock.now() };
+      return { endpoints: instances.map((instance) => toEndpoint(instance, scheme)), confirmedAtMs: clock.now() };
     },
   };
   // Not enumerable: printing a source must not show the secrets in it.
-  const asked = { ...question, service: service.toLowerCase(), tags: question.tags.toSorted() };
-  const identity = JSON.stringify(["consul", agent.identity, asked]);
+  const identity = JSON.stringify(["consul", agent.identity, instanceQueryKey(query), scheme]);
   return Object.defineProperty(source, "identity", { value: identity });
 }
 
@@ -61,7 +62,7 @@ export function createConsulSource(options: ConsulSourceOptions): SnapshotSource
 function openAgent(consul: ConsulSourceOptions["consul"]): Pick<ConsulClient, "address" | "identity"> & {
   readonly health: Pick<ConsulHealth, "service">;
 } {
-  if (typeof consul === "object" && "agent" in consul) return consul;
+  if (isConsulClient(consul)) return consul;
   const resolved = resolveConsulOptions(typeof consul === "string" ? { address: consul } : consul);
   const { address, identity } = resolved;
   return { address, identity, health: createHealthApi(createRequester(resolved)) };

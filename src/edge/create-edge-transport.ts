@@ -8,7 +8,7 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import type { Endpoint } from "../core/endpoint.ts";
 import { callFate, markUnprocessed } from "../transport/call-fate.ts";
-import { type Deadline, prepareCall } from "../transport/prepare-call.ts";
+import { explainDeadline, type PreparedCall, prepareCall } from "../transport/prepare-call.ts";
 import { onceStreamEnds, replayFirst } from "../transport/streams.ts";
 import { type EdgeTransportOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
@@ -19,14 +19,6 @@ import { markAnswered, markFailed, pickEndpoint } from "./endpoint-turn.ts";
 export interface EdgeTransport extends Transport {
   /** What the transport believes now: its endpoints, their age, whether that is stale. Reads nothing. */
   discovery(): DiscoveryState;
-}
-
-/** One call, whatever its kind. */
-interface Call {
-  readonly method: DescMethod;
-  readonly deadline: Deadline | undefined;
-  /** Whether it waits for a snapshot, and for nothing else. */
-  isWaiting: boolean;
 }
 
 /**
@@ -42,16 +34,19 @@ export function createEdgeTransport(options: EdgeTransportOptions | string): Edg
   return openEdgeTransport(options);
 }
 
-/** The same where a service may go unnamed: it is `defaultService` then. For clients of one service. */
-export function openEdgeTransport(options: EdgeTransportOptions | string, defaultService?: string): EdgeTransport {
+/** `createEdgeTransport` where a service may go unnamed: it is `defaultService` then. For clients of one service. */
+export function openEdgeTransport(
+  options: EdgeTransportOptions | string | undefined,
+  defaultService?: string,
+): EdgeTransport {
   const given = typeof options === "string" ? { target: options } : options;
-  const resolved = resolveEdgeOptions(given, defaultService);
+  const resolved = resolveEdgeOptions(given ?? {}, defaultService);
   const { clock, balancer, source } = resolved;
   const discovery = new EndpointDiscovery(resolved);
 
   /** Runs `attempt` on one endpoint after another, as long as attempts fail and may be repeated. */
-  async function run<R>(
-    call: Call,
+  async function tryEndpoints<R>(
+    call: PreparedCall,
     signal: AbortSignal,
     attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
   ): Promise<R> {
@@ -65,7 +60,7 @@ export function openEdgeTransport(options: EdgeTransportOptions | string, defaul
     let failure: ConnectError | undefined;
     for (;;) {
       if (signal.aborted) throw getAbortSignalReason(signal);
-      const picked = pickEndpoint(discovery.entry, balancer, new Set(tried.keys()), clock);
+      const picked = pickEndpoint(discovery.entry, balancer, tried, clock);
       if (picked === undefined) {
         if (failure === undefined) {
           throw new ConnectError(`no instance to call: ${source.description} lists none`, Code.Unavailable);
@@ -96,28 +91,17 @@ export function openEdgeTransport(options: EdgeTransportOptions | string, defaul
     }
   }
 
-  /** Adds what a call was waiting for to the error of a deadline that passed meanwhile. */
-  function explain(error: unknown, call: Call): never {
-    const told = ConnectError.from(error);
-    if (!call.isWaiting || told.code !== Code.DeadlineExceeded) throw told;
-    const message = `${told.rawMessage} ${discovery.describeWait()}`;
-    throw new ConnectError(message, Code.DeadlineExceeded, undefined, undefined, error);
-  }
+  const explain = (error: unknown, call: PreparedCall) => explainDeadline(error, call, () => discovery.describeWait());
 
   return {
     unary(method, signal, timeoutMs, header, message, contextValues) {
-      const {
-        deadline,
-        run: limits,
-        request,
-      } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
-      const call: Call = { method, deadline, isWaiting: false };
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runUnaryCall({
-        ...limits,
-        req: { ...request, stream: false, method, message },
+        ...call.run,
+        req: { ...call.request, stream: false, method, message },
         next: ({ method, signal, header, message, contextValues }) =>
-          run(call, signal, async (transport, done) => {
-            const remainingMs = deadline?.remainingMs();
+          tryEndpoints(call, signal, async (transport, done) => {
+            const remainingMs = call.deadline?.remainingMs();
             const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
             done();
             return response;
@@ -126,19 +110,14 @@ export function openEdgeTransport(options: EdgeTransportOptions | string, defaul
     },
     async stream(method, signal, timeoutMs, header, input, contextValues) {
       if (method.methodKind !== "server_streaming") throw streamsRequests(method);
-      const {
-        deadline,
-        run: limits,
-        request,
-      } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
-      const call: Call = { method, deadline, isWaiting: false };
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runStreamingCall({
-        ...limits,
-        req: { ...request, stream: true, method, message: input },
+        ...call.run,
+        req: { ...call.request, stream: true, method, message: input },
         next: ({ method, signal, header, message, contextValues }) => {
           const requests = replayFirst(message);
-          return run(call, signal, async (transport, done) => {
-            const remainingMs = deadline?.remainingMs();
+          return tryEndpoints(call, signal, async (transport, done) => {
+            const remainingMs = call.deadline?.remainingMs();
             const response = await transport.stream(method, signal, remainingMs, header, requests, contextValues);
             return { ...response, message: onceStreamEnds(response.message, signal, done) };
           });
@@ -163,13 +142,16 @@ function openEndpoint(
     : createGrpcWebTransport({ baseUrl, useBinaryFormat, fetch });
 }
 
-/** Whether a failed attempt may be made again elsewhere. https://protobuf.dev/reference/protobuf/google.protobuf/#idempotency-level has what a method may promise. */
+/**
+ * Whether a failed attempt may be made again elsewhere.
+ * https://protobuf.dev/reference/protobuf/google.protobuf/#idempotency-level has what a method may promise.
+ */
 function mayRepeat({ idempotency }: DescMethod, error: ConnectError, facts: AttemptFacts): boolean {
   if (callFate(error) === "unprocessed") return true;
   return facts.broke && idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }
 
-/** What answers there is no server of ours: says where, keeps the rest. */
+/** Names the endpoint in the error of an answer that no Connect or gRPC-Web server gave. */
 function nameEndpoint(error: ConnectError, url: string, { isForeign }: AttemptFacts): ConnectError {
   if (!isForeign) return error;
   const message = `${error.rawMessage}: ${url} did not answer as a Connect or gRPC-Web server does`;

@@ -6,21 +6,26 @@ import { roundRobin } from "../balancer/round-robin.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { isBoolean } from "../core/json-shape.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
-import type { QuestionOptions } from "../resolver/service-question.ts";
-import { readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
-import { resolveTarget } from "../resolver/target-options.ts";
+import type { InstanceQuery } from "../resolver/instance-query.ts";
+import { mergeTarget } from "../resolver/merge-target.ts";
+import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
+import { checkDefaultTimeout } from "../transport/prepare-call.ts";
 import { createConsulSource } from "./consul-source.ts";
 import type { SnapshotSource } from "./snapshot.ts";
-import { createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";
+import { type CacheEntry, cacheEntry, createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";
 import { unixClock } from "./unix-clock.ts";
 
 /** The part of `fetch` that calls use; `globalThis.fetch` satisfies it. Must honour `signal`, need not follow redirects. */
 export type FetchFunction = (url: string, init: RequestInit) => Promise<Response>;
 
-/** Where the servers are: exactly one of `target`, `service` (with or without `consul`), `endpoints` and `source`. */
-export interface EdgeDiscoveryOptions extends Omit<QuestionOptions, "service"> {
-  /** As gRPC users write it: `consul://host:8500/HelloService?tag=v2&dc=dc1&scheme=https`; see `parseTarget`. Its `wait` has no meaning here. What it says, no option may say too. */
+/**
+ * Where the servers are: what Consul lists (`service` or `target`, or both where the target names no service), or `endpoints`, or a
+ * `source`.
+ */
+export interface EdgeDiscoveryOptions extends Omit<InstanceQuery, "service"> {
+  /** As gRPC users write it: `consul://host:8500/HelloService?tag=v2&dc=dc1&scheme=https`; see `parseTarget`. It has no `wait` here, as nothing watches. What it says, no option may say too. */
   readonly target?: string;
   /** Name in Consul, compared without regard to case. */
   readonly service?: string;
@@ -35,7 +40,10 @@ export interface EdgeDiscoveryOptions extends Omit<QuestionOptions, "service"> {
   readonly source?: SnapshotSource;
   /** What outlives the transport: see `createSnapshotCache`. Default: one of the transport's own. */
   readonly cache?: SnapshotCache;
-  /** Age in milliseconds up to which a snapshot is taken as it is, at least 0. An older one is refreshed in the background while it serves; an empty one, which serves nobody, is fresh for 1000 ms at most. Default 5000. */
+  /**
+   * Age in milliseconds up to which a snapshot is taken as it is, at least 0. An older one is refreshed in the background while it serves;
+   * an empty one, which serves nobody, is fresh for 1000 ms at most. Default 5000.
+   */
   readonly maxAgeMs?: number;
   /** Age in milliseconds beyond which a call first waits for the refresh, at least `maxAgeMs`; where that fails, the old snapshot serves. Default 60000. */
   readonly maxStaleMs?: number;
@@ -78,7 +86,8 @@ export interface ResolvedEdgeOptions {
   readonly source: SnapshotSource;
   /** The list where it is always the same: the source is not read then. */
   readonly fixed: readonly Endpoint[] | undefined;
-  readonly cache: SnapshotCache;
+  /** What the cache holds of the source. */
+  readonly entry: CacheEntry;
   readonly maxAgeMs: number;
   readonly maxStaleMs: number;
   readonly waitTimeoutMs: number;
@@ -94,16 +103,17 @@ export interface ResolvedEdgeOptions {
   readonly clock: Clock;
 }
 
-/** The longest that the runtimes' timers can wait: 24.8 days. */
-const maxTimeoutMs = 0x7fff_ffff;
-
 /** Late-bound, so that a fetch that is instrumented later is used too; called as a method of the global object, as browsers and workerd want it. */
 const runtimeFetch: FetchFunction = (url, init) => globalThis.fetch(url, init);
 
-/** Checks and completes options. Throws TypeError or RangeError; no message repeats a secret. `defaultService` is asked for where nothing says where the servers are, or only whom to ask. */
+/**
+ * Checks and completes options. Throws TypeError or RangeError; no message repeats a secret. Where no option names a service, target, list
+ * or source, the service is `defaultService`.
+ */
 export function resolveEdgeOptions(options: EdgeTransportOptions, defaultService?: string): ResolvedEdgeOptions {
   const { maxAgeMs = 5000, maxStaleMs = 60_000, waitTimeoutMs = 10_000, defaultTimeoutMs } = options;
-  const { protocol = "connect", useHttpGet = false, fetch = runtimeFetch } = options;
+  const { protocol = "connect", useBinaryFormat = true, useHttpGet = false, fetch = runtimeFetch } = options;
+  const { interceptors = [], cache = createSnapshotCache() } = options;
   for (const [name, value] of Object.entries({ maxAgeMs, maxStaleMs, waitTimeoutMs })) {
     if (!(typeof value === "number" && value >= 0)) throw outside(name, "must be >= 0", value);
   }
@@ -111,11 +121,12 @@ export function resolveEdgeOptions(options: EdgeTransportOptions, defaultService
   if (options.maxStaleMs !== undefined && maxStaleMs < maxAgeMs) {
     throw outside("maxStaleMs", `must be at least "maxAgeMs", which is ${maxAgeMs}`, maxStaleMs);
   }
-  if (defaultTimeoutMs !== undefined && !(defaultTimeoutMs > 0 && defaultTimeoutMs <= maxTimeoutMs)) {
-    throw outside("defaultTimeoutMs", `must be > 0 and at most ${maxTimeoutMs}`, defaultTimeoutMs);
-  }
+  checkDefaultTimeout(defaultTimeoutMs);
   if (protocol !== "connect" && protocol !== "grpc-web") {
     throw refusal("protocol", "must be connect or grpc-web", JSON.stringify(protocol));
+  }
+  for (const [name, value] of Object.entries({ useBinaryFormat, useHttpGet })) {
+    if (!isBoolean(value)) throw refusal(name, "must be true or false", JSON.stringify(value));
   }
   if (useHttpGet && protocol !== "connect") {
     throw refusal(
@@ -128,17 +139,22 @@ export function resolveEdgeOptions(options: EdgeTransportOptions, defaultService
     const value = options[name];
     if (value !== undefined && typeof value !== "function") throw refusal(name, "must be a function", typeof value);
   }
+  if (!Array.isArray(interceptors) || interceptors.some((interceptor) => typeof interceptor !== "function")) {
+    throw refusal("interceptors", "must be a list of functions", typeof interceptors);
+  }
+  const { source, fixed } = resolveSource(options, defaultService);
   return {
-    ...resolveSource(options, defaultService),
-    cache: options.cache ?? createSnapshotCache(),
+    source,
+    fixed,
+    entry: cacheEntry(cache, source),
     maxAgeMs,
     maxStaleMs: Math.max(maxStaleMs, maxAgeMs),
     waitTimeoutMs,
     waitUntil: options.waitUntil,
     protocol,
-    useBinaryFormat: options.useBinaryFormat ?? true,
+    useBinaryFormat,
     useHttpGet,
-    interceptors: options.interceptors ?? [],
+    interceptors,
     defaultTimeoutMs,
     balancer: options.balancer ?? roundRobin,
     fetch,
@@ -147,36 +163,41 @@ export function resolveEdgeOptions(options: EdgeTransportOptions, defaultService
   };
 }
 
-/** What only a question to Consul can be told. */
-const consulOnly = [
-  "consul",
-  "passingOnly",
-  "tags",
-  "filter",
-  "near",
-  "datacenter",
-  "consistency",
-  "scheme",
-] as const satisfies readonly (keyof EdgeDiscoveryOptions)[];
+/** What only Consul can be asked. The compiler demands an entry for each option of InstanceQuery. */
+const consulOnly: Readonly<Record<"consul" | Exclude<keyof InstanceQuery, "service">, true>> = {
+  consul: true,
+  passingOnly: true,
+  tags: true,
+  filter: true,
+  near: true,
+  datacenter: true,
+  consistency: true,
+  scheme: true,
+};
 
 function resolveSource(
   options: EdgeTransportOptions,
   defaultService: string | undefined,
 ): Pick<ResolvedEdgeOptions, "source" | "fixed"> {
   const { target, service, endpoints, source, logger, clock } = options;
-  const given = Object.entries({ target, service, endpoints, source }).filter(([, value]) => value !== undefined);
-  const [first] = given;
-  if ((first === undefined && defaultService === undefined) || given.length > 1) {
-    const names = given.map(([name]) => `"${name}"`).join(" and ");
+  const namesService = target !== undefined || service !== undefined;
+  const given = Object.entries({ target, service, endpoints, source }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`"${name}"`],
+  );
+  const isUnsaid = given.length === 0 && defaultService === undefined;
+  const answers = [namesService, endpoints !== undefined, source !== undefined].filter(Boolean).length;
+  if (isUnsaid || answers > 1) {
     throw new TypeError(
-      `Cannot create transport as exactly one of "target", "service", "endpoints" and "source" must say where the servers are: received ${names || "none"}`,
+      `Cannot create transport as "service" or "target", or else "endpoints", or else "source" must say where the servers are: received ${given.join(" and ") || "none"}`,
     );
   }
   if (endpoints !== undefined || source !== undefined) {
-    const misplaced = consulOnly.find((name) => options[name] !== undefined);
+    const misplaced = Object.entries(options).find(
+      ([name, value]) => value !== undefined && Object.hasOwn(consulOnly, name),
+    );
     if (misplaced !== undefined) {
       throw new TypeError(
-        `Cannot create transport as "${misplaced}" is asked of Consul: received it beside "${first?.[0]}"`,
+        `Cannot create transport as "${misplaced[0]}" is asked of Consul: received it beside ${given.join()}`,
       );
     }
   }
@@ -190,18 +211,22 @@ function resolveSource(
     }
     return { source, fixed: undefined };
   }
-  const question = resolveTarget(options, defaultService);
+  const { waitMs, ...query } = mergeTarget(options, defaultService);
+  if (waitMs !== undefined) {
+    throw new TypeError(
+      `Cannot create transport as a target must have no "wait" here, where nothing watches; "maxAgeMs" says how old a list may be: received ${waitMs} ms`,
+    );
+  }
   return {
-    source: createConsulSource({ ...question, ...(logger && { logger }), ...(clock && { clock }) }),
+    source: createConsulSource({ ...query, ...(logger && { logger }), ...(clock && { clock }) }),
     fixed: undefined,
   };
 }
 
 /** What a list that is always the same is known by: transports of the same list share whose turn it is. */
 function fixedSource(endpoints: readonly Endpoint[]): SnapshotSource {
-  const urls = endpoints.map(({ url }) => url).join(", ");
   return {
-    description: urls === "" ? "an empty static list" : `the static list ${urls}`,
+    description: describeStaticEndpoints(endpoints),
     identity: JSON.stringify(["static", endpoints]),
     read: () => Promise.resolve({ endpoints, confirmedAtMs: 0 }),
   };

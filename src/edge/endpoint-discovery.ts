@@ -3,11 +3,12 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Endpoint } from "../core/endpoint.ts";
+import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import { sameInstances } from "../resolver/service-instance.ts";
-import { describeError } from "./describe-error.ts";
+import { describeError } from "../transport/describe-error.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type EndpointSnapshot, parseSnapshot } from "./snapshot.ts";
-import { type CacheEntry, cacheEntry, type ReadAttempt } from "./snapshot-cache.ts";
+import type { CacheEntry, ReadAttempt } from "./snapshot-cache.ts";
 import { settledWithin, unlessAborted } from "./until-settled.ts";
 
 /** What a transport believes, and how sure it is. */
@@ -16,7 +17,7 @@ export interface DiscoveryState {
   readonly endpoints: readonly Endpoint[];
   /** Milliseconds since the source confirmed them; undefined while nothing is known. Always 0 for a fixed list. */
   readonly ageMs: number | undefined;
-  /** Whether they are older than `maxAgeMs`, the last read failed, or an empty answer is not believed yet. */
+  /** Whether they are older than `maxAgeMs`, the last read failed, the source says so itself, or an empty answer is not believed yet. */
   readonly stale: boolean;
   /** Why the last read failed; absent after one that did not. */
   readonly lastError?: unknown;
@@ -49,8 +50,6 @@ const freshWaitMs = 2000;
 const failurePauseMs = 1000;
 /** How long an empty list counts as fresh: it serves nobody, and a service's first instance should not have to wait. */
 const emptyFreshMs = 1000;
-/** An agent that was wiped, or a token that lost its rights, also answers with nothing. */
-const emptyHoldMs = 90_000;
 
 export class EndpointDiscovery {
   readonly #options: ResolvedEdgeOptions;
@@ -59,7 +58,7 @@ export class EndpointDiscovery {
 
   constructor(options: ResolvedEdgeOptions) {
     this.#options = options;
-    this.#entry = cacheEntry(options.cache, options.source);
+    this.#entry = options.entry;
     if (options.fixed !== undefined) this.#entry.snapshot ??= { endpoints: options.fixed, confirmedAtMs: 0 };
   }
 
@@ -76,7 +75,7 @@ export class EndpointDiscovery {
     return {
       endpoints: snapshot?.endpoints ?? [],
       ageMs,
-      stale: isOld || lastError !== undefined || emptySinceMs !== undefined,
+      stale: isOld || snapshot?.stale === true || lastError !== undefined || emptySinceMs !== undefined,
       ...(lastError !== undefined && { lastError }),
     };
   }
@@ -179,7 +178,7 @@ export class EndpointDiscovery {
     const cancelTimer = clock.schedule(longestReadMs, () =>
       controller.abort(new Error(`no answer within ${longestReadMs} ms`)),
     );
-    const read = async () => parseSnapshot(await source.read(controller.signal));
+    const read = async () => parseSnapshot(await source.read(controller.signal, this.#entry.warned));
     const done = unlessAborted(read(), controller.signal).then(
       (snapshot) => {
         end("answered");
@@ -240,18 +239,20 @@ export class EndpointDiscovery {
     entry.answeredNumber = number;
     if (entry.lastError !== undefined) logger.info("Endpoints can be read again", fields);
     entry.lastError = undefined;
-    if (answer.endpoints.length === 0 && before !== undefined && before.endpoints.length > 0) {
+    if (answer.endpoints.length === 0 && answer.isGraceOver !== true && (before?.endpoints.length ?? 0) > 0) {
       if (entry.emptySinceMs === undefined) {
         logger.warn("The source lists no endpoints any more: the last known stand for a while", fields);
-        entry.emptySinceMs = nowMs;
       }
-      if (nowMs - entry.emptySinceMs < emptyHoldMs) return;
+      // Where the clock was set back, the grace begins anew.
+      entry.emptySinceMs = Math.min(entry.emptySinceMs ?? nowMs, nowMs);
+      if (nowMs - entry.emptySinceMs < emptyGraceMs) return;
     }
     entry.emptySinceMs = undefined;
     const isKnown = before !== undefined && sameInstances(before.endpoints, answer.endpoints);
     if (!isKnown) logger.info("Endpoints have changed", { ...fields, endpoints: answer.endpoints.length });
     // Another machine's clock may be ahead: nothing is confirmed later than it was read.
     entry.snapshot = {
+      ...answer,
       endpoints: isKnown ? before.endpoints : answer.endpoints,
       confirmedAtMs: Math.min(answer.confirmedAtMs, nowMs),
     };

@@ -4,7 +4,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { markUnprocessed } from "../transport/call-fate.ts";
-import { describeError } from "./describe-error.ts";
+import { describeError } from "../transport/describe-error.ts";
 import type { FetchFunction } from "./edge-options.ts";
 import { provesNoConnection } from "./no-connection.ts";
 import { unlessAborted } from "./until-settled.ts";

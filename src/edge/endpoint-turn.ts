@@ -3,22 +3,23 @@
 
 import type { NewPicker, Picker, PickResult } from "../balancer/picker.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import type { CacheEntry } from "./snapshot-cache.ts";
 
 /** How long an endpoint that failed is avoided while there are others. */
 const avoidMs = 5000;
 
-/** The next endpoint for a call that has tried `tried`; undefined where none is left. One that has just failed comes last. */
+/** The next endpoint for a call that has tried those of `tried`, by their ids; undefined where none is left. One that has just failed comes last. */
 export function pickEndpoint(
   entry: CacheEntry,
   policy: NewPicker,
-  tried: ReadonlySet<string>,
+  tried: ReadonlyMap<string, Endpoint>,
   clock: Clock,
 ): PickResult | undefined {
   const picker = currentPicker(entry, policy);
   const avoided = avoidedIds(entry, clock.now());
-  const preferred = avoided.size === 0 ? undefined : picker.pick(new Set([...tried, ...avoided]));
-  return preferred ?? picker.pick(tried);
+  const preferred = avoided.length === 0 ? undefined : picker.pick(new Set([...tried.keys(), ...avoided]));
+  return preferred ?? picker.pick(new Set(tried.keys()));
 }
 
 /** An endpoint could not be reached, or broke off. */
@@ -40,10 +41,10 @@ function currentPicker(entry: CacheEntry, policy: NewPicker): Picker {
   return picker;
 }
 
-function avoidedIds({ failedAtMs }: CacheEntry, nowMs: number): ReadonlySet<string> {
+function avoidedIds({ failedAtMs }: CacheEntry, nowMs: number): readonly string[] {
   for (const [id, atMs] of failedAtMs) {
     // Later than now: the clock was set back.
     if (nowMs - atMs >= avoidMs || atMs > nowMs) failedAtMs.delete(id);
   }
-  return new Set(failedAtMs.keys());
+  return [...failedAtMs.keys()];
 }

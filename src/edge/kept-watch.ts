@@ -3,11 +3,13 @@
 
 import { ConsulError } from "../consul/consul-error.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Endpoint } from "../core/endpoint.ts";
+import { isObject } from "../core/json-shape.ts";
 import type { Logger } from "../core/logger.ts";
+import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver, ResolverSnapshot } from "../resolver/resolver.ts";
 import { sameInstances } from "../resolver/service-instance.ts";
-import { parseSnapshot } from "./snapshot.ts";
+import { type EndpointSnapshot, parseSnapshot } from "./snapshot.ts";
+import { settledWithin } from "./until-settled.ts";
 
 /** Where the last snapshot is kept: the part of a Durable Object's storage that is used. Values are plain data. */
 export interface SnapshotStore {
@@ -30,27 +32,18 @@ export interface KeptWatchOptions {
   readonly logger: Logger;
 }
 
-/** What is known now. */
-export interface WatchReading {
-  /** Sorted by id; may be empty. */
-  readonly endpoints: readonly Endpoint[];
-  /** When the list was last known to be true, in Unix milliseconds. */
-  readonly confirmedAtMs: number;
-  /** Whether Consul cannot be read now, or has just answered with nothing. */
-  readonly stale: boolean;
-}
-
 /** A watch that runs while it is read. */
 export interface KeptWatch {
-  /** What is known now; starts the watch where none runs. Rejects with an Error whose text says what was asked of whom, and holds no secret. */
-  read(): Promise<WatchReading>;
+  /**
+   * What is known now, with its `stale`; starts the watch where none runs. Rejects with an Error whose text says what was asked of whom,
+   * and holds no secret.
+   */
+  read(): Promise<EndpointSnapshot>;
 }
 
-/** What is stored. A change of `description` makes it worthless. */
-interface Kept {
+/** What is stored. A change of `description` makes it worthless. Its `stale` is not used. */
+interface Kept extends EndpointSnapshot {
   readonly description: string;
-  readonly endpoints: readonly Endpoint[];
-  readonly confirmedAtMs: number;
   /** When Consul began to answer with nothing, while `endpoints` is what it said before. */
   readonly emptySinceMs?: number;
 }
@@ -65,8 +58,6 @@ interface Run {
 }
 
 const storeKey = "lictor:snapshot";
-/** An agent that was wiped, or a token that lost its rights, also answers with nothing. */
-const emptyHoldMs = 90_000;
 /** Longest wait for Consul where there is an older snapshot to answer with. */
 const freshWaitMs = 1000;
 /** How old the stored time of confirmation may become: each write costs. */
@@ -105,9 +96,13 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
     if (kept === undefined || !current.isLive) return;
     const nowMs = clock.now();
     if (kept.emptySinceMs !== undefined) {
-      if (nowMs - kept.emptySinceMs < emptyHoldMs) return;
-      kept = { description, endpoints: [], confirmedAtMs: nowMs };
-      void save();
+      // Where the clock was set back, the grace begins anew.
+      const emptySinceMs = Math.min(kept.emptySinceMs, nowMs);
+      const isGraceOver = nowMs - emptySinceMs >= emptyGraceMs;
+      kept = isGraceOver
+        ? { description, endpoints: [], confirmedAtMs: nowMs, isGraceOver }
+        : { ...kept, emptySinceMs };
+      if (isGraceOver) void save();
       return;
     }
     kept = { ...kept, confirmedAtMs: nowMs };
@@ -154,6 +149,8 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
       },
     });
     const endWhenIdle = (): void => {
+      // No later than now: the clock may have been set back.
+      lastReadMs = Math.min(lastReadMs, clock.now());
       const leftMs = readers > 0 ? idleMs : lastReadMs + idleMs - clock.now();
       if (leftMs > 0) {
         clock.schedule(leftMs, endWhenIdle);
@@ -177,12 +174,13 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
         run ??= start();
         const current = run;
         if (!current.isTold) {
-          await within(current.told, kept === undefined ? waitTimeoutMs : Math.min(waitTimeoutMs, freshWaitMs), clock);
+          const longestMs = kept === undefined ? waitTimeoutMs : Math.min(waitTimeoutMs, freshWaitMs);
+          await settledWithin(current.told, longestMs, clock);
         }
         confirm(current);
-        if (kept === undefined) throw new Error(`Cannot list ${description}: ${reasonOf(current, waitTimeoutMs)}`);
-        const { endpoints, confirmedAtMs, emptySinceMs } = kept;
-        return { endpoints, confirmedAtMs, stale: !current.isLive || emptySinceMs !== undefined };
+        if (kept === undefined) throw new Error(`Cannot list ${description}: ${silenceOf(current, waitTimeoutMs)}`);
+        const { description: _description, emptySinceMs, ...snapshot } = kept;
+        return { ...snapshot, stale: !current.isLive || emptySinceMs !== undefined };
       } finally {
         readers--;
         lastReadMs = clock.now();
@@ -191,28 +189,17 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
   };
 }
 
-/** What was stored for this question, or undefined. Throws TypeError where an older version has stored another shape. */
+/** What was stored for this query, or undefined. Throws TypeError where an older version has stored another shape. */
 function readKept(stored: unknown, description: string): Kept | undefined {
-  if (typeof stored !== "object" || stored === null || Reflect.get(stored, "description") !== description)
-    return undefined;
-  const emptySinceMs: unknown = Reflect.get(stored, "emptySinceMs");
+  if (!isObject(stored) || stored.description !== description) return undefined;
+  const { emptySinceMs } = stored;
   return { ...parseSnapshot(stored), description, ...(typeof emptySinceMs === "number" && { emptySinceMs }) };
 }
 
-function reasonOf({ isTold, lastError }: Run, waitTimeoutMs: number): string {
+/** Why nothing is known. */
+function silenceOf({ isTold, lastError }: Run, waitTimeoutMs: number): string {
   if (!isTold) return `no answer within ${waitTimeoutMs} ms`;
   // The text of a ConsulError holds no secret; that of what a token function or a fetch has thrown may.
   if (lastError instanceof ConsulError) return lastError.message;
   return lastError instanceof Error ? `the read failed with ${lastError.name}` : "the read failed";
-}
-
-/** Resolves with `promise`, or after `delayMs`. */
-function within(promise: Promise<void>, delayMs: number, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.schedule(delayMs, resolve);
-    void promise.then(() => {
-      cancel();
-      resolve();
-    });
-  });
 }

@@ -50,7 +50,8 @@ export type WatchObjectClass<Env> = new (state: WatchObjectState, env: Env) => W
  *
  * A GET, whatever its path, is answered with the snapshot in JSON: `endpoints`, `confirmedAtMs` (Unix milliseconds) and `stale`. While the watch
  * is live the list is confirmed now. While Consul is away the last list stands with its age, and one kept in the object's storage
- * outlives the object. A list that shrinks to nothing is held for 90 s. Without any list the answer is 503, for options that
+ * outlives the object. A list that shrinks to nothing has a grace of 90 s, in which the last one stands as stale; then the answer is
+ * empty and says so by `isGraceOver`, so that nobody waits twice. Without any list the answer is 503, for options that
  * are no good 500; both say why in plain text, without a secret. `createWatchObjectSource` is the other side.
  */
 export function serviceWatchObject<Env = unknown>(

@@ -37,6 +37,8 @@ export interface CacheEntry {
   turn: { readonly picker: Picker; readonly endpoints: readonly Endpoint[]; readonly policy: NewPicker } | undefined;
   /** Ids of endpoints whose last attempt failed, and since when. */
   readonly failedAtMs: Map<string, number>;
+  /** What the source has warned of. The source's to change. */
+  readonly warned: Set<string>;
 }
 
 /** Most sources with a text for identity that are kept; the one not asked for the longest goes first. */
@@ -66,7 +68,7 @@ class EntryTable implements SnapshotCache {
 
 /**
  * Creates a cache for transports to share. In Workers keep it at module scope and make the transport in the request: the cache holds plain
- * data only and may outlive any request. Sources are told apart by address, question and rights (token, headers): what one token may see
+ * data only and may outlive any request. Sources are told apart by address, query and rights (token, headers): what one token may see
  * is never shown to another. Nothing needs closing.
  */
 export function createSnapshotCache(): SnapshotCache {
@@ -90,5 +92,6 @@ function newEntry(): CacheEntry {
     emptySinceMs: undefined,
     turn: undefined,
     failedAtMs: new Map(),
+    warned: new Set(),
   };
 }

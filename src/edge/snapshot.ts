@@ -1,9 +1,9 @@
 // What an isolate knows of a service: plain JSON, so that it can come from Consul, a KV store, another isolate or a file.
 // Checks it where it comes in; does no I/O.
 
-import { isArrayOf, isObject, isRecordOf, isString } from "../consul/json-shape.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
+import { isBoolean, isObject } from "../core/json-shape.ts";
+import { readStaticEndpoints } from "../resolver/static-endpoint.ts";
 
 /** All endpoints of a service at one time: a full list, never a delta. Plain data, as JSON holds it. */
 export interface EndpointSnapshot {
@@ -11,6 +11,13 @@ export interface EndpointSnapshot {
   readonly endpoints: readonly Endpoint[];
   /** When the list was last known to be true, in Unix milliseconds. */
   readonly confirmedAtMs: number;
+  /** True where whoever made the snapshot could not read the list now, or did not believe the empty one that it read. Default false. */
+  readonly stale?: boolean;
+  /**
+   * True where whoever made the snapshot has waited out the grace of an empty list (90 s): it is believed at once then. Otherwise an empty
+   * list after one that was not is given its grace by who reads it. Default false.
+   */
+  readonly isGraceOver?: boolean;
 }
 
 /** Where snapshots come from. Keeps nothing: the cache does. */
@@ -22,8 +29,11 @@ export interface SnapshotSource {
    * A source that is made anew in every request needs one, or it never finds what the request before had read.
    */
   readonly identity?: string;
-  /** Reads the list once, now. What it resolves with is checked as `parseSnapshot` does. Rejects where it cannot read; the caller keeps what it has. */
-  read(signal: AbortSignal): Promise<EndpointSnapshot>;
+  /**
+   * Reads the list once, now. What it resolves with is checked as `parseSnapshot` does. Rejects where it cannot read; the caller keeps
+   * what it has. `warned` is the cache's: what the sources of this identity have warned of, for those who warn once. They change it.
+   */
+  read(signal: AbortSignal, warned?: Set<string>): Promise<EndpointSnapshot>;
 }
 
 /**
@@ -32,31 +42,26 @@ export interface SnapshotSource {
  */
 export function parseSnapshot(json: unknown): EndpointSnapshot {
   if (!isObject(json)) throw refusal("it must be an object", typeof json);
-  const { endpoints, confirmedAtMs } = json;
+  const { confirmedAtMs, stale, isGraceOver } = json;
   if (typeof confirmedAtMs !== "number" || !Number.isFinite(confirmedAtMs)) {
     throw refusal('"confirmedAtMs" must be a time in Unix milliseconds', JSON.stringify(confirmedAtMs));
   }
-  if (!isArrayOf(isEndpoint)(endpoints)) {
-    throw refusal('"endpoints" must be a list of URLs, or of objects with a "url"', JSON.stringify(endpoints));
+  for (const [name, value] of Object.entries({ stale, isGraceOver })) {
+    if (value !== undefined && !isBoolean(value)) {
+      throw refusal(`"${name}" must be true or false`, JSON.stringify(value));
+    }
   }
-  return { endpoints: readStaticEndpoints(endpoints), confirmedAtMs };
+  const endpoints = readEndpoints(json.endpoints);
+  return { endpoints, confirmedAtMs, ...(stale === true && { stale }), ...(isGraceOver === true && { isGraceOver }) };
 }
 
-/** The shape alone; what the texts say is checked by who reads them. */
-function isEndpoint(value: unknown): value is StaticEndpoint {
-  if (isString(value)) return true;
-  if (!isObject(value) || !isString(value.url)) return false;
-  const { id = "", zone = "", weight = 1, health = "passing", tags = [], meta = {} } = value;
-  return (
-    isString(id) &&
-    isString(zone) &&
-    Number.isInteger(weight) &&
-    Number(weight) >= 1 &&
-    Number(weight) <= 65535 &&
-    (health === "passing" || health === "warning") &&
-    isArrayOf(isString)(tags) &&
-    isRecordOf(isString)(meta)
-  );
+/** One class of error for whatever is wrong with what came in. */
+function readEndpoints(list: unknown): readonly Endpoint[] {
+  try {
+    return readStaticEndpoints(list);
+  } catch (error) {
+    throw error instanceof RangeError ? new TypeError(error.message, { cause: error }) : error;
+  }
 }
 
 function refusal(rule: string, received: string | undefined): TypeError {

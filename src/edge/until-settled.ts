@@ -14,12 +14,12 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null
   });
 }
 
-/** Resolves with true once `promise` has settled, with false after `delayMs` (undefined: never). Rejects with the signal's reason when it aborts. */
+/** Resolves with true once `promise` has settled, with false after `delayMs` (undefined: never). Rejects with the reason of the signal, if there is one, when it aborts. */
 export async function settledWithin(
   promise: Promise<unknown>,
   delayMs: number | undefined,
   clock: Clock,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<boolean> {
   let cancel = () => {};
   const settled = promise.then(

@@ -24,7 +24,7 @@ export interface EdgeHelloClientOptions extends EdgeTransportOptions {
  * int32 fails with `invalid_argument` before anything is sent. SayHello has no side effects: a server that does not answer costs no call while
  * another does. Throws TypeError or RangeError on bad options.
  */
-export function createHelloClient(options: EdgeHelloClientOptions | string = {}): EdgeHelloClient {
+export function createEdgeHelloClient(options: EdgeHelloClientOptions | string = {}): EdgeHelloClient {
   const transport = openEdgeTransport(options, "HelloService");
   return { ...createCheckedHello(transport), discovery: () => transport.discovery() };
 }

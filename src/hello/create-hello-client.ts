@@ -2,7 +2,7 @@
 
 import type { Client } from "@connectrpc/connect";
 import type { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
-import { type ConsulTransportSettings, openTransport } from "../client/create-consul-transport.ts";
+import { type ConsulTransportSettings, openConsulTransport } from "../client/create-consul-transport.ts";
 import { createCheckedHello } from "./checked-hello.ts";
 
 /** The generated client, and the end of it. */
@@ -17,7 +17,7 @@ export interface HelloClient extends Client<typeof HelloService> {
 export interface HelloClientOptions extends ConsulTransportSettings {
   /** Name in Consul. Default `HelloService`. */
   readonly service?: string;
-  /** Instead of the service: `consul://host:8500/HelloService?tag=v2`, see `parseTarget`; a service it leaves out is `HelloService`. What it says, no option may say too. */
+  /** In place of options: `consul://host:8500/HelloService?tag=v2`, see `parseTarget`; a service it leaves out is that of `service`. What it says, no option may say too. */
   readonly target?: string;
 }
 
@@ -26,7 +26,7 @@ export interface HelloClientOptions extends ConsulTransportSettings {
  * target. A `num1` or `num2` that is no int32 fails with `invalid_argument` before anything is sent.
  */
 export function createHelloClient(options: HelloClientOptions | string = {}): HelloClient {
-  const transport = openTransport(typeof options === "string" ? { target: options } : options, "HelloService");
+  const transport = openConsulTransport(options, "HelloService");
   return {
     ...createCheckedHello(transport),
     close: transport.close,

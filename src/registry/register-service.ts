@@ -281,7 +281,8 @@ class KeptRegistration implements Registration {
     this.#state = { type: "closed" };
     const fields = { service: name, id, consul: client.address };
     if (error === undefined && this.#everPut) logger.info("Deregistered from Consul", fields);
-    if (error !== undefined) logger.warn("Cannot deregister from Consul: it will drop the instance by itself", { ...fields, error });
+    if (error !== undefined)
+      logger.warn("Cannot deregister from Consul: it will drop the instance by itself", { ...fields, error });
   }
 
   /** Lets the registration in flight finish, so that the deregistration comes after it; gives it up after a while. */

@@ -56,6 +56,11 @@ export function readInstances(
   return [...instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
+/** The endpoint of an instance. */
+export function toEndpoint({ hostPort, ...rest }: ServiceInstance, scheme: "http" | "https"): Endpoint {
+  return { ...rest, url: `${scheme}://${hostPort}` };
+}
+
 /** Whether two endpoints or instances say the same. */
 export function sameInstance(
   a: ServiceInstance | Endpoint | undefined,

@@ -4,10 +4,10 @@ import { asConsulClient, type ConsulClient, type ConsulClientOptions } from "../
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
-import { type QuestionOptions, type ResolvedQuestion, resolveQuestion } from "./service-question.ts";
+import { type InstanceQuery, type ResolvedInstanceQuery, resolveInstanceQuery } from "./instance-query.ts";
 
 /** What to ask of Consul: https://developer.hashicorp.com/consul/api-docs/health#list-service-instances-for-service */
-export interface ConsulServiceQuery extends QuestionOptions {
+export interface ConsulServiceQuery extends InstanceQuery {
   /** The agent: a client, its options, or its address. */
   readonly consul: ConsulClient | ConsulClientOptions | string;
   /** Longest wait of one blocking read in milliseconds, from 1000 to 60000. Default 55000. */
@@ -19,7 +19,7 @@ export interface ConsulServiceQuery extends QuestionOptions {
 }
 
 /** A query with every default in its place. */
-export interface ResolvedServiceQuery extends ResolvedQuestion {
+export interface ResolvedServiceQuery extends ResolvedInstanceQuery {
   readonly client: ConsulClient;
   readonly waitMs: number;
   readonly logger: Logger;
@@ -29,15 +29,13 @@ export interface ResolvedServiceQuery extends ResolvedQuestion {
 
 /** Throws TypeError or RangeError that names the option, the rule and the value. */
 export function resolveServiceQuery(query: ConsulServiceQuery): ResolvedServiceQuery {
-  const question = resolveQuestion(query);
+  const asked = resolveInstanceQuery(query);
   const { waitMs = 55_000 } = query;
-  if (!(waitMs >= 1000 && waitMs <= 60_000)) {
-    throw new RangeError(
-      `Cannot watch "${question.service}" as "waitMs" must be from 1000 to 60000: received ${waitMs}`,
-    );
+  if (!(typeof waitMs === "number" && waitMs >= 1000 && waitMs <= 60_000)) {
+    throw new RangeError(`Cannot watch a service as "waitMs" must be from 1000 to 60000: received ${waitMs}`);
   }
   return {
-    ...question,
+    ...asked,
     client: asConsulClient(query.consul),
     waitMs,
     logger: query.logger ?? silentLogger,

@@ -1,11 +1,12 @@
-// One blocking query per service, agent and question, shared by everyone in the process who asks it.
+// One blocking query per service, agent and query, shared by everyone in the process who asks the same.
 // Reads Consul and nothing else; turns no instance into a URL.
 
 import { type BlockingQuery, followQuery } from "../consul/blocking-query.ts";
-import type { Logger } from "../core/logger.ts";
+import type { LogFields, Logger } from "../core/logger.ts";
+import { warnOfAnswer } from "./answer-warnings.ts";
+import { healthOptions, instanceQueryKey } from "./instance-query.ts";
 import { readInstances, type ServiceInstance, sameInstance, sameInstances } from "./service-instance.ts";
 import type { ResolvedServiceQuery } from "./service-query.ts";
-import { healthOptions } from "./service-question.ts";
 import { createSnapshotFeed, type FeedListener, type SnapshotFeed } from "./snapshot-feed.ts";
 
 /** All instances known now. An instance that says what it said before is the same object as before. */
@@ -54,8 +55,8 @@ class SharedWatch {
   readonly #loggers = new Map<object, Logger>();
   #query: BlockingQuery | undefined;
   #lost = false;
-  #filteredByAcls = false;
-  #unusable: ReadonlySet<string> = new Set();
+  /** What the last answer was warned of. */
+  readonly #warned = new Set<string>();
 
   constructor(settings: ResolvedServiceQuery, onIdle: () => void) {
     this.#settings = settings;
@@ -87,11 +88,13 @@ class SharedWatch {
         const result = await client.health.service(service, { ...fixed, ...read });
         const unusable = new Map<string, string>();
         const data = readInstances(result.data, passingOnly, (id, reason) => unusable.set(id, reason));
-        if (!read.signal.aborted) this.#reportUnusable(unusable);
+        if (!read.signal.aborted) {
+          warnOfAnswer({ ...result, unusable }, this.#warned, (message, fields) => this.#log("warn", message, fields));
+        }
         return { ...result, data };
       },
       same: sameInstances,
-      onResult: (result, changed) => this.#onResult(result.data, changed, result.filteredByAcls),
+      onResult: (result, changed) => this.#onResult(result.data, changed),
       onError: (error) => this.#onError(error),
       waitMs: rest.waitMs,
       clock: rest.clock,
@@ -99,17 +102,13 @@ class SharedWatch {
     });
   }
 
-  #onResult(answer: readonly ServiceInstance[], changed: boolean, filteredByAcls: boolean): void {
+  #onResult(answer: readonly ServiceInstance[], changed: boolean): void {
     const confirmedAtMs = this.#settings.clock.now();
     const before = this.#feed.latest;
     if (this.#lost) {
       this.#lost = false;
       this.#log("info", "Consul is back");
     }
-    if (filteredByAcls && !this.#filteredByAcls) {
-      this.#log("warn", "Consul hides instances from this token: it needs service:read and node:read");
-    }
-    this.#filteredByAcls = filteredByAcls;
     if (before !== undefined && !changed) {
       const confirmed = { ...before, stale: false, confirmedAtMs };
       if (before.stale) this.#feed.publish(confirmed);
@@ -144,15 +143,7 @@ class SharedWatch {
     this.#feed.fail(error);
   }
 
-  /** Warns of each unusable instance when it turns up, not with every answer. */
-  #reportUnusable(unusable: ReadonlyMap<string, string>): void {
-    for (const [id, reason] of unusable) {
-      if (!this.#unusable.has(id)) this.#log("warn", "An instance cannot be called", { instance: id, reason });
-    }
-    this.#unusable = new Set(unusable.keys());
-  }
-
-  #log(level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  #log(level: "info" | "warn" | "error", message: string, fields: LogFields = {}): void {
     const { service, client } = this.#settings;
     for (const logger of new Set(this.#loggers.values())) {
       logger[level](message, { service, consul: client.address, ...fields });
@@ -160,22 +151,10 @@ class SharedWatch {
   }
 }
 
-/** Equal for queries that one watch can serve: the same rights, question, pace and sources of time and chance. */
+/** Equal for queries that one watch can serve: the same rights, instances, pace and sources of time and chance. */
 function keyOf(query: ResolvedServiceQuery): string {
-  const { client, service, passingOnly, tags, filter, near, datacenter, consistency, waitMs } = query;
-  return JSON.stringify([
-    client.identity,
-    service.toLowerCase(),
-    passingOnly,
-    tags.toSorted(),
-    filter ?? null,
-    near ?? null,
-    datacenter ?? null,
-    consistency,
-    waitMs,
-    numberOf(query.clock),
-    numberOf(query.random),
-  ]);
+  const { client, waitMs, clock, random } = query;
+  return JSON.stringify([client.identity, instanceQueryKey(query), waitMs, numberOf(clock), numberOf(random)]);
 }
 
 const numbers = new WeakMap<object, number>();

@@ -4,9 +4,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import type { Resolver, ResolverSnapshot } from "./resolver.ts";
 import { sameInstances } from "./service-instance.ts";
 import { createSnapshotFeed } from "./snapshot-feed.ts";
-import { readStaticEndpoints, type StaticEndpoint } from "./static-endpoint.ts";
-
-export type { StaticEndpoint } from "./static-endpoint.ts";
+import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } from "./static-endpoint.ts";
 
 /** A resolver whose list is set by hand. */
 export interface StaticResolver extends Resolver {
@@ -15,8 +13,8 @@ export interface StaticResolver extends Resolver {
 }
 
 /**
- * Creates a resolver of a fixed list, in any order; it may be empty. Throws TypeError for a URL that is not an http or https
- * origin, for ids that repeat and for a weight outside 1 to 65535.
+ * Creates a resolver of a fixed list, in any order; it may be empty. Throws RangeError for a weight outside 1 to 65535, TypeError for
+ * a URL that is not an http or https origin, for ids that repeat and for fields of another type.
  */
 export function createStaticResolver(
   endpoints: readonly StaticEndpoint[],
@@ -37,8 +35,7 @@ export function createStaticResolver(
   set(endpoints);
   return {
     get description() {
-      const urls = (feed.latest?.endpoints ?? []).map(({ url }) => url);
-      return urls.length === 0 ? "an empty static list" : `the static list ${urls.join(", ")}`;
+      return describeStaticEndpoints(feed.latest?.endpoints ?? []);
     },
     subscribe: (listener) => feed.subscribe(listener),
     refresh: () => Promise.resolve(),

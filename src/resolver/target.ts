@@ -74,6 +74,13 @@ const otherWords: ReadonlyMap<string, string> = new Map([
  * the target has none. Throws TypeError or RangeError on anything else; no message repeats what may be a secret.
  */
 export function parseTarget(target: string, options: { readonly defaultService?: string } = {}): ParsedTarget {
+  const { service = options.defaultService, ...said } = readTarget(target);
+  if (service !== undefined) return { ...said, service };
+  throw refusal(`it must name a service after the agent, like ${example}`, target);
+}
+
+/** What a target says, its service absent where it names none. Throws as `parseTarget` does. */
+export function readTarget(target: string): Omit<ParsedTarget, "service"> & Partial<Pick<ParsedTarget, "service">> {
   if (typeof target !== "string")
     throw new TypeError(`Cannot use a target as it must be text: received ${typeof target}`);
   // RFC 3986, appendix B, for a URI with an authority.
@@ -90,8 +97,8 @@ export function parseTarget(target: string, options: { readonly defaultService?:
     throw refusal(`it must be written consul://host:port/service?key=value, like ${example}`, target);
   }
   const address = readAuthority(authority, scheme.toLowerCase() === "consul+https", target);
-  const service = readService(path, options.defaultService, target);
-  return { ...readAnswers(values), service, consul: { ...address, ...readAgentKeys(values) } };
+  const consul = { ...address, ...readAgentKeys(values) };
+  return { ...readAnswers(values), ...(path !== "" && { service: readService(path, target) }), consul };
 }
 
 /** The agent's base URL, where the target names one. */
@@ -110,11 +117,7 @@ function readAuthority(authority: string, isHttps: boolean, target: string): { r
   return { address };
 }
 
-function readService(path: string, defaultService: string | undefined, target: string): string {
-  if (path === "") {
-    if (defaultService !== undefined) return defaultService;
-    throw refusal(`it must name a service after the agent, like ${example}`, target);
-  }
+function readService(path: string, target: string): string {
   if (path.includes("/")) {
     throw refusal(
       'it must have one path segment, the service: a "/" in its name is %2F, and a path prefix of the agent goes into the option consul, as { address }, beside consul:///service',

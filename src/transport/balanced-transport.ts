@@ -9,11 +9,13 @@ import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
+import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver } from "../resolver/resolver.ts";
 import { callFate, markUnprocessed } from "./call-fate.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
-import { prepareCall } from "./prepare-call.ts";
+import { describeError } from "./describe-error.ts";
+import { checkDefaultTimeout, explainDeadline, type PreparedCall, prepareCall } from "./prepare-call.ts";
 import { onceStreamEnds, unlessRead } from "./streams.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
@@ -93,15 +95,14 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
   }
 
   /** Runs `attempt` on a picked connection, and again on others as long as attempts end unprocessed. */
-  async function call<R>(
+  async function tryEndpoints<R>(
+    call: PreparedCall,
     signal: AbortSignal,
-    hasDeadline: boolean,
-    progress: { isWaiting: boolean },
     attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
     mayRepeat: () => boolean,
   ): Promise<R> {
     pool.start();
-    const waitUntilMs = hasDeadline ? Number.POSITIVE_INFINITY : clock.now() + resolved.waitTimeoutMs;
+    const waitUntilMs = call.deadline === undefined ? clock.now() + resolved.waitTimeoutMs : Number.POSITIVE_INFINITY;
     const tried = new Set<string>();
     let lastError: ConnectError | undefined;
     for (;;) {
@@ -129,9 +130,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           );
         case "unresolved":
         case "connecting":
-          progress.isWaiting = true;
+          call.isWaiting = true;
           await change(signal, waitUntilMs);
-          progress.isWaiting = false;
+          call.isWaiting = false;
           continue;
         case "ready":
           break;
@@ -162,37 +163,20 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     }
   }
 
-  /** Adds what a call was waiting for to the error of a deadline that passed meanwhile. */
-  function explain(error: unknown, isWaiting: boolean): never {
-    const connectError = ConnectError.from(error);
-    if (isWaiting && connectError.code === Code.DeadlineExceeded) {
-      throw new ConnectError(
-        `${connectError.rawMessage} ${describeWait()}`,
-        Code.DeadlineExceeded,
-        undefined,
-        undefined,
-        error,
-      );
-    }
-    throw connectError;
-  }
-
   const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
 
   return {
     unary(method, signal, timeoutMs, header, message, contextValues) {
-      const progress = { isWaiting: false };
-      const { deadline, run, request } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runUnaryCall({
-        ...run,
-        req: { ...request, stream: false, method, message },
+        ...call.run,
+        req: { ...call.request, stream: false, method, message },
         next: (req) =>
-          call(
+          tryEndpoints(
+            call,
             req.signal,
-            deadline !== undefined,
-            progress,
             async (transport, done) => {
-              const remainingMs = deadline?.remainingMs();
+              const remainingMs = call.deadline?.remainingMs();
               const { method, signal, header, message, contextValues } = req;
               const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
               done();
@@ -200,22 +184,20 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
             },
             () => true,
           ),
-      }).catch((error) => explain(error, progress.isWaiting));
+      }).catch((error) => explainDeadline(error, call, describeWait));
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
-      const progress = { isWaiting: false };
-      const { deadline, run, request } = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runStreamingCall({
-        ...run,
-        req: { ...request, stream: true, method, message: input },
+        ...call.run,
+        req: { ...call.request, stream: true, method, message: input },
         next: (req) => {
           const messages = unlessRead(req.message);
-          return call(
+          return tryEndpoints(
+            call,
             req.signal,
-            deadline !== undefined,
-            progress,
             async (transport, done) => {
-              const remainingMs = deadline?.remainingMs();
+              const remainingMs = call.deadline?.remainingMs();
               const { method, signal, header, contextValues } = req;
               const response = await transport.stream(
                 method,
@@ -231,21 +213,11 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
             () => !messages.wasRead(),
           );
         },
-      }).catch((error) => explain(error, progress.isWaiting));
+      }).catch((error) => explainDeadline(error, call, describeWait));
     },
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** The longest that the runtimes' timers can wait: 24.8 days. */
-const maxTimeoutMs = 0x7fff_ffff;
-
-function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const text = error instanceof ConnectError ? error.rawMessage : error.message;
-  // OpenSSL's errors end in a line break.
-  return text.trim();
 }
 
 function resolveOptions(options: BalancedTransportOptions) {
@@ -257,7 +229,7 @@ function resolveOptions(options: BalancedTransportOptions) {
     defaultTimeoutMs: options.defaultTimeoutMs,
     waitTimeoutMs: options.waitTimeoutMs ?? 10_000,
     settleMs: options.settleMs ?? 100,
-    emptyGraceMs: options.emptyGraceMs ?? 90_000,
+    emptyGraceMs: options.emptyGraceMs ?? emptyGraceMs,
     closeGraceMs: options.closeGraceMs ?? 10_000,
     backoff: { random: options.random ?? systemRandom, ...options.backoff },
     clock: options.clock ?? systemClock,
@@ -268,12 +240,7 @@ function resolveOptions(options: BalancedTransportOptions) {
       throw new RangeError(`Cannot create transport as "${name}" must be >= 0: received ${resolved[name]}`);
     }
   }
-  const { defaultTimeoutMs } = resolved;
-  if (defaultTimeoutMs !== undefined && !(defaultTimeoutMs > 0 && defaultTimeoutMs <= maxTimeoutMs)) {
-    throw new RangeError(
-      `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimeoutMs}: received ${defaultTimeoutMs}`,
-    );
-  }
+  checkDefaultTimeout(resolved.defaultTimeoutMs);
   // Throws for delays outside their range, before anything connects.
   createBackoff(resolved.backoff);
   return resolved;

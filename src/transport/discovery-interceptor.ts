@@ -7,6 +7,7 @@ import type { NewPicker, Picker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Resolver } from "../resolver/resolver.ts";
+import { describeError } from "./describe-error.ts";
 import { onceStreamEnds } from "./streams.ts";
 
 /** What the interceptor needs. */
@@ -76,7 +77,7 @@ export function discoveryInterceptor(options: DiscoveryInterceptorOptions): Disc
       const onAnswer = () => settle(resolve);
       const onAbort = () => settle(() => reject(getAbortSignalReason(signal)));
       const cancel = clock.schedule(waitTimeoutMs, () => {
-        const because = lastError instanceof Error ? `: ${lastError.message}` : "";
+        const because = lastError === undefined ? "" : `: ${describeError(lastError)}`;
         const message = `gave up waiting for the first answer about ${resolver.description}${because}`;
         settle(() => reject(new ConnectError(message, Code.Unavailable, undefined, undefined, lastError)));
       });

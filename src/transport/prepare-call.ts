@@ -1,7 +1,8 @@
 // What a transport that picks endpoints tells Connect of a call, before one is picked: its deadline, its signal, what interceptors see.
+// And what it tells the caller where the deadline passed before there was anything to pick.
 
 import type { DescMethod } from "@bufbuild/protobuf";
-import { type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
 import type { Clock } from "../core/clock.ts";
 
@@ -29,9 +30,12 @@ export interface CallDefaults {
   readonly clock: Clock;
 }
 
-/** The call's own part of what `runUnaryCall` and `runStreamingCall` take. */
+/** One call, and its own part of what `runUnaryCall` and `runStreamingCall` take. */
 export interface PreparedCall {
+  readonly method: DescMethod;
   readonly deadline: Deadline | undefined;
+  /** Whether it waits until there is something to pick, and for nothing else. The transport's to set. */
+  isWaiting: boolean;
   readonly run: { interceptors: Interceptor[]; signal?: AbortSignal; timeoutMs?: number };
   readonly request: {
     service: DescMethod["parent"];
@@ -45,12 +49,17 @@ export interface PreparedCall {
 /** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
 const placeholderUrl = "http://balanced.invalid";
 
+/** The longest that the runtimes' timers can wait: 24.8 days. */
+const maxTimeoutMs = 0x7fff_ffff;
+
 /** What both kinds of calls tell Connect. */
 export function prepareCall(call: CallArguments, defaults: CallDefaults): PreparedCall {
   const { method, signal, timeoutMs, header, contextValues } = call;
   const deadline = deadlineOf(timeoutMs ?? defaults.defaultTimeoutMs, defaults.clock);
   return {
+    method,
     deadline,
+    isWaiting: false,
     run: {
       interceptors: [...defaults.interceptors],
       ...(signal === undefined ? {} : { signal }),
@@ -64,6 +73,22 @@ export function prepareCall(call: CallArguments, defaults: CallDefaults): Prepar
       contextValues: contextValues ?? createContextValues(),
     },
   };
+}
+
+/** Throws RangeError for a `defaultTimeoutMs` that no call can have. */
+export function checkDefaultTimeout(timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined) return;
+  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= maxTimeoutMs) return;
+  throw new RangeError(
+    `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimeoutMs}: received ${timeoutMs}`,
+  );
+}
+
+/** Throws the call's error: that of a deadline which passed while the call was waiting says what for. */
+export function explainDeadline(error: unknown, { isWaiting }: PreparedCall, describeWait: () => string): never {
+  const told = ConnectError.from(error);
+  if (!isWaiting || told.code !== Code.DeadlineExceeded) throw told;
+  throw new ConnectError(`${told.rawMessage} ${describeWait()}`, told.code, undefined, undefined, error);
 }
 
 /** As in Connect, a timeout of 0 or less means none. */

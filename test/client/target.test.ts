@@ -71,6 +71,8 @@ for (const kind of agentKinds) {
         await ready;
         await registration?.registered;
       }
+      // Registered is not passing yet.
+      for (const name of ["HelloService", "Other"]) await listed(consul, name);
       const portOf = async (options: string | HelloClientOptions) => {
         await using hello = createHelloClient(options);
         return Number((await hello.sayHello({ name: "t" })).message.split(":").at(-1));

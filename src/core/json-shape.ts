@@ -1,4 +1,4 @@
-// Small guards for what Consul sends. They look at what the client relies on; other fields pass through unread.
+// Small guards for parsed JSON, whoever sent it. They look at what the reader relies on; other fields pass through unread.
 
 /** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;

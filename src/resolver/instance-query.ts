@@ -1,9 +1,10 @@
-// What is asked of Consul about a service, whoever asks: the part of a query that decides the answer. Does no I/O.
+// What is asked of Consul about a service, whoever asks and however often: the part of a query that decides the answer. Does no I/O.
 
 import type { HealthServiceOptions } from "../consul/health.ts";
+import { isArrayOf, isBoolean, isString } from "../core/json-shape.ts";
 
 /** Which instances to list. */
-export interface QuestionOptions {
+export interface InstanceQuery {
   /** Name of the service; Consul compares it without regard to case. */
   readonly service: string;
   /** Leave out instances with a warning check; those with a critical one are never listed. Default true. */
@@ -22,8 +23,8 @@ export interface QuestionOptions {
   readonly scheme?: "http" | "https";
 }
 
-/** The question with every default in its place. */
-export interface ResolvedQuestion {
+/** The query with every default in its place. */
+export interface ResolvedInstanceQuery {
   readonly service: string;
   readonly passingOnly: boolean;
   readonly tags: readonly string[];
@@ -34,22 +35,25 @@ export interface ResolvedQuestion {
   readonly scheme: "http" | "https";
 }
 
-/** Throws TypeError that names the option, the rule and the value; `action` is what cannot be done then. */
-export function resolveQuestion(query: QuestionOptions, action: "watch" | "find" = "watch"): ResolvedQuestion {
-  const { service, tags = [], consistency = "default", scheme = "http" } = query;
-  const refuse = (option: string, rule: string, received: unknown): never => {
-    throw new TypeError(`Cannot ${action} a service as "${option}" ${rule}: received ${JSON.stringify(received)}`);
+/** Throws TypeError that names the option, the rule and the value. `action` is the verb of the message: Cannot <action> a service. */
+export function resolveInstanceQuery(query: InstanceQuery, action: "watch" | "find" = "watch"): ResolvedInstanceQuery {
+  const { passingOnly = true, tags = [], consistency = "default", scheme = "http" } = query;
+  const check = (name: keyof InstanceQuery, isRight: boolean, rule: string) => {
+    if (isRight) return;
+    const received = JSON.stringify(query[name]);
+    throw new TypeError(`Cannot ${action} a service as "${name}" must be ${rule}: received ${received}`);
   };
-  if (typeof service !== "string" || service === "") refuse("service", "must be a non-empty string", service);
-  if (tags.some((tag) => typeof tag !== "string" || tag === "")) refuse("tags", "must be non-empty strings", tags);
-  if (query.filter === "") refuse("filter", "must not be empty", query.filter);
-  if (!["default", "stale", "consistent"].includes(consistency)) {
-    refuse("consistency", "must be default, stale or consistent", consistency);
+  check("service", isName(query.service), "a non-empty string");
+  check("passingOnly", isBoolean(passingOnly), "true or false");
+  check("tags", isArrayOf(isName)(tags), "a list of non-empty strings");
+  for (const name of ["filter", "near", "datacenter"] as const) {
+    check(name, query[name] === undefined || isName(query[name]), "a non-empty string");
   }
-  if (scheme !== "http" && scheme !== "https") refuse("scheme", "must be http or https", scheme);
+  check("consistency", ["default", "stale", "consistent"].includes(consistency), "default, stale or consistent");
+  check("scheme", scheme === "http" || scheme === "https", "http or https");
   return {
-    service,
-    passingOnly: query.passingOnly ?? true,
+    service: query.service,
+    passingOnly,
     tags: [...tags],
     filter: query.filter,
     near: query.near,
@@ -59,9 +63,13 @@ export function resolveQuestion(query: QuestionOptions, action: "watch" | "find"
   };
 }
 
-/** The question as the health API takes it. */
-export function healthOptions(question: ResolvedQuestion): HealthServiceOptions {
-  const { passingOnly, tags, filter, near, datacenter, consistency } = question;
+function isName(value: unknown): value is string {
+  return isString(value) && value !== "";
+}
+
+/** The query as the health API takes it. */
+export function healthOptions(query: ResolvedInstanceQuery): HealthServiceOptions {
+  const { passingOnly, tags, filter, near, datacenter, consistency } = query;
   return {
     passing: passingOnly,
     tags,
@@ -72,8 +80,16 @@ export function healthOptions(question: ResolvedQuestion): HealthServiceOptions 
   };
 }
 
+/** Equal for queries that list the same instances, whatever the scheme they are called by. */
+export function instanceQueryKey(query: ResolvedInstanceQuery): string {
+  return JSON.stringify([query.service.toLowerCase(), { ...healthOptions(query), tags: query.tags.toSorted() }]);
+}
+
 /** What is asked of whom, for messages. */
-export function describeQuestion({ service, tags, filter, datacenter }: ResolvedQuestion, address: string): string {
+export function describeInstanceQuery(
+  { service, tags, filter, datacenter }: ResolvedInstanceQuery,
+  address: string,
+): string {
   const narrowed = [
     ...(tags.length > 0 ? [`tags ${tags.map((tag) => JSON.stringify(tag)).join(", ")}`] : []),
     ...(filter !== undefined ? [`filter ${JSON.stringify(filter)}`] : []),

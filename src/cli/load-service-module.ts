@@ -17,7 +17,7 @@ export class ModuleError extends Error {
   override readonly name = "ModuleError";
 }
 
-/** Whoever adds one to ServiceModule finds it missing here by the compiler. */
+/** The compiler demands an entry for each field of ServiceModule. */
 const fields: Readonly<Record<keyof ServiceModule, true>> = {
   routes: true,
   interceptors: true,

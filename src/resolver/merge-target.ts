@@ -1,20 +1,21 @@
 // Options of which a target may be a part: puts together what the target says and what stands beside it, and refuses what is
 // said twice. Knows no transport.
 
-import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
+import type { ConsulClientOptions } from "../consul/consul-client.ts";
+import { isConsulClient } from "../consul/is-consul-client.ts";
 import type { ConsulServiceQuery } from "./service-query.ts";
-import { type ParsedTarget, parseTarget } from "./target.ts";
+import { type ParsedTarget, parseTarget, readTarget } from "./target.ts";
 
-/** A question to Consul: the part of a query that a target can say. */
-export type ServiceQuestion = Omit<ConsulServiceQuery, "logger" | "clock" | "random">;
+/** The part of a query that a target can say, and the agent to ask. */
+export type TargetedQuery = Omit<ConsulServiceQuery, "logger" | "clock" | "random">;
 
 /** The same, or a target in place of whatever it says: see `parseTarget`. */
-export type TargetOptions = { readonly [Name in keyof ServiceQuestion | "target"]?: TargetPart<Name> | undefined };
+export type TargetOptions = { readonly [Name in keyof TargetedQuery | "target"]?: TargetPart<Name> | undefined };
 
-type TargetPart<Name> = Name extends keyof ServiceQuestion ? ServiceQuestion[Name] : string;
+type TargetPart<Name> = Name extends keyof TargetedQuery ? TargetedQuery[Name] : string;
 
-/** How the target names each option; its service is the path. */
-const targetNames: Readonly<Record<string, string>> = {
+/** How the target names each option; its service is the path. The compiler demands an entry for each. */
+const targetNames: Readonly<Record<Exclude<keyof TargetedQuery, "consul">, string>> = {
   consistency: '"consistency"',
   datacenter: '"dc"',
   filter: '"filter"',
@@ -27,23 +28,25 @@ const targetNames: Readonly<Record<string, string>> = {
 };
 
 /**
- * The question that options ask, whether they hold a target or not. `defaultService` is the service where nothing names one.
+ * The query that options make, whether they hold a target or not. `defaultService` is the service where nothing names one.
  * Throws TypeError or RangeError for a target that cannot be read, and TypeError, naming both, for what target and options
  * say at once: neither is made to win. A token stays where it is, in `consul`.
  */
-export function resolveTarget(options: TargetOptions, defaultService?: string): ServiceQuestion {
+export function mergeTarget(options: TargetOptions, defaultService?: string): TargetedQuery {
   const { target, consul = {} } = options;
-  const beside = questionIn(options);
+  const beside = queryIn(options);
   if (target === undefined) return { ...beside, service: beside.service ?? defaultService ?? noService(), consul };
-  const { consul: agent, ...said } = parseTarget(target, defaultService === undefined ? {} : { defaultService });
-  for (const name of Object.keys(said)) {
-    if (Object.hasOwn(beside, name)) throw saidTwice(targetNames[name] ?? name, `"${name}"`);
+  const { consul: agent, ...said } = readTarget(target);
+  for (const [name, inTarget] of Object.entries(targetNames)) {
+    if (Object.hasOwn(said, name) && Object.hasOwn(beside, name)) throw saidTwice(inTarget, `"${name}"`);
   }
-  return { ...beside, ...said, consul: mergeConsul(agent, consul, said.datacenter) };
+  // Where nothing names one, parseTarget says so.
+  const service = said.service ?? beside.service ?? defaultService ?? parseTarget(target).service;
+  return { ...beside, ...said, service, consul: mergeConsul(agent, consul, said.datacenter) };
 }
 
-/** What the options themselves say of the question. */
-function questionIn(options: TargetOptions): Partial<ServiceQuestion> {
+/** What the options themselves say of the query. */
+function queryIn(options: TargetOptions): Partial<TargetedQuery> {
   return Object.fromEntries(
     Object.entries(options).filter(([name, value]) => value !== undefined && Object.hasOwn(targetNames, name)),
   );
@@ -54,7 +57,7 @@ function mergeConsul(
   consul: ConsulServiceQuery["consul"],
   datacenter: string | undefined,
 ): ConsulServiceQuery["consul"] {
-  if (isClient(consul)) {
+  if (isConsulClient(consul)) {
     const [name] = Object.keys(agent);
     if (name === undefined) return consul;
     throw new TypeError(
@@ -69,10 +72,6 @@ function mergeConsul(
     throw saidTwice(agentName(name), typeof consul === "string" ? '"consul"' : `"consul.${name}"`);
   }
   return { ...settings, ...agent };
-}
-
-function isClient(consul: ConsulServiceQuery["consul"]): consul is ConsulClient {
-  return typeof consul === "object" && "agent" in consul;
 }
 
 function agentName(option: string): string {
