@@ -9,6 +9,7 @@ import { createHelloService, type Server, serve } from "../../src/index.ts";
 import { type EmbeddedConsul, startEmbeddedConsul } from "../../src/testing/index.ts";
 import { runProgram } from "../support/run-program.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
+import { untilListed } from "../support/until-listed.ts";
 import { findRuntime } from "../tools/runtimes.ts";
 import { installedPackages, megabytesOf } from "./installed.ts";
 import { type Registry, startRegistry } from "./registry.ts";
@@ -153,6 +154,7 @@ describe("lictor in an empty project", () => {
         const env = { CONSUL_HTTP_ADDR: consul.address, ...(by === "deno" ? denoEnv() : {}) };
         await using server = spawnCommand(program, args, { cwd: folders[by], env });
         await server.ready(1);
+        await untilListed(consul.address, "thermometer");
         const [clientProgram = "", ...clientArgs] = script("own-service/client.ts");
         const { stdout } = await runProgram(clientProgram, clientArgs, folders[by], { env });
         assert.deepEqual(

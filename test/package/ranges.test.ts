@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { startEmbeddedConsul } from "../../src/testing/index.ts";
 import { runProgram } from "../support/run-program.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
+import { untilListed } from "../support/until-listed.ts";
 import { findRuntime, projectFolder } from "../tools/runtimes.ts";
 import { installedPackages } from "./installed.ts";
 import { writeOwnService } from "./strangers-code.ts";
@@ -52,6 +53,7 @@ describe("lictor with the lowest versions that it allows", () => {
     const options = { cwd: folder, env: { CONSUL_HTTP_ADDR: consul.address } };
     await using server = spawnCommand(node, ["own-service/server.ts"], options);
     await server.ready(1);
+    await untilListed(consul.address, "thermometer");
     const { stdout } = await runProgram(node, ["own-service/client.ts"], folder, { env: options.env });
     assert.equal(stdout.match(/^cellar: 12/gm)?.length, 3);
     server.signal("SIGTERM");

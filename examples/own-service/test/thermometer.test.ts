@@ -54,7 +54,7 @@ describe("server.ts and client.ts", () => {
     const servers = [run("server.ts", env), run("server.ts", { ...env, PORT: "0" })];
     for (const server of servers) onEnd(() => server.kill("SIGKILL"));
     const addresses = await Promise.all(
-      servers.map(async (server) => (await firstLine(server)).slice("ready ".length)),
+      servers.map(async (server) => (await readyLine(server)).slice("ready ".length)),
     );
     for await (const { endpoints } of watchService({ consul: consul.address, service: "thermometer" })) {
       if (endpoints.length === servers.length) break;
@@ -88,10 +88,11 @@ function run(script: string, env: Record<string, string>): ChildProcess {
   });
 }
 
-async function firstLine({ stdout }: ChildProcess): Promise<string> {
+/** What it says when it serves, among the lines of its log. */
+async function readyLine({ stdout }: ChildProcess): Promise<string> {
   assert.ok(stdout);
-  for await (const line of createInterface(stdout)) return line;
-  throw new Error("it ended and printed nothing");
+  for await (const line of createInterface(stdout)) if (line.startsWith("ready ")) return line;
+  throw new Error("it ended before it was ready");
 }
 
 async function allLines({ stdout }: ChildProcess): Promise<string[]> {
