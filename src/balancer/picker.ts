@@ -13,7 +13,7 @@ export interface CallOutcome {
 /** One choice. */
 export interface PickResult {
   readonly endpoint: Endpoint;
-  /** Reports how the call ended. Called exactly once for every pick. */
+  /** Reports how the call ended. Called exactly once for every pick; of a stream, when it was read to its end or its signal has aborted. */
   done(outcome: CallOutcome): void;
 }
 

@@ -63,6 +63,10 @@ const spec: CommandSpec<typeof flags> = {
 /** Runs the client; resolves with the exit code. */
 export function clientCommand(args: readonly string[], env: Environment): Promise<number> {
   return runCommand(spec, args, env, async ({ flags, given, argument }) => {
+    if (argument !== undefined && /^\s*consul(\+https)?:\/\//i.test(argument)) {
+      // Not repeated: it may hold a secret that belongs nowhere.
+      throw new UsageError("NAME is whom to greet, and looks like a target: write --target=consul://…");
+    }
     const output = openStandardOutput();
     const logger = createStderrLogger({ level: flags.log, format: flags["log-format"], env });
     const client = openClient({ flags, given }, env, logger);

@@ -120,13 +120,18 @@ export function parseCommandLine<F extends FlagTable>(
   if (texts.has("version")) return "version";
   const [argument, surplus] = rest;
   if (spec.argument === undefined && argument !== undefined) {
-    throw new UsageError(`unexpected argument ${JSON.stringify(argument)}`);
+    throw new UsageError(`unexpected argument ${quoted(argument)}`);
   }
-  if (surplus !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(surplus)}`);
+  if (surplus !== undefined) throw new UsageError(`unexpected argument ${quoted(surplus)}`);
 
   const values: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(spec.flags)) values[name] = readFlag(name, entry, texts.get(name), env);
   return { flags: values as FlagValues<F>, given: new Set(texts.keys()), argument };
+}
+
+/** A word of the command line in quotes; of a URL, which may hold a secret, no more than its scheme. */
+export function quoted(word: string): string {
+  return JSON.stringify(word.replace(/:\/\/.*$/s, "://…"));
 }
 
 function readFlag(name: string, entry: Flag<unknown>, given: readonly string[] | undefined, env: Environment): unknown {

@@ -5,6 +5,8 @@ import { createRequire } from "node:module";
 import { isAbsolute, resolve } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { type Logger, silentLogger } from "../core/logger.ts";
 import type { ServiceModule } from "../server/service-module.ts";
 import { UsageError } from "./command-line.ts";
 import { oneLine } from "./one-line.ts";
@@ -41,19 +43,57 @@ const flagsFor: Readonly<Record<string, string>> = {
   logger: "--log",
 };
 
+/** How long a module may load before a warning names it. */
+const slowMs = 10_000;
+
+/** Who is told that a module takes long, and by which clock. */
+export interface LoadServiceModuleOptions {
+  /** Silent by default. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}
+
 /**
  * Loads a module by a path from `folder`, by a package's name as seen from there, or by a URL. Throws UsageError where there
- * is none, or where its default export is no service; ModuleError where it throws while it is loaded.
+ * is none, or where its default export is no service; ModuleError where it throws while it is loaded, and where it awaits at its
+ * top level what cannot come any more, if the runtime tells. A warning names a module that has not finished after 10 s; it is
+ * waited for all the same.
  */
-export async function loadServiceModule(specifier: string, folder: string): Promise<ServiceModule> {
+export async function loadServiceModule(
+  specifier: string,
+  folder: string,
+  options: LoadServiceModuleOptions = {},
+): Promise<ServiceModule> {
   const url = locate(specifier, folder);
   let exports: Readonly<Record<string, unknown>>;
   try {
-    exports = await import(url);
+    exports = await importPatiently(specifier, url, options);
   } catch (error) {
-    throw loadFailure(specifier, error);
+    throw error instanceof ModuleError ? error : loadFailure(specifier, error);
   }
   return readServiceModule(specifier, exports);
+}
+
+async function importPatiently(
+  specifier: string,
+  url: string,
+  { logger = silentLogger, clock = systemClock }: LoadServiceModuleOptions,
+): Promise<Readonly<Record<string, unknown>>> {
+  const stuck = Promise.withResolvers<never>();
+  // Node has nothing left to do. Deno 2.9.6 ends the process by itself then, with its own words and 1; Bun 1.4.5 goes on for ever.
+  const onIdle = () =>
+    stuck.reject(new ModuleError(`Cannot load ${specifier} as its top level awaits what cannot come any more`));
+  // Holds the process until then, so that every runtime names the module before it ends.
+  const cancel = clock.schedule(slowMs, () =>
+    logger.warn("the module has not finished loading: its top level awaits something", { module: specifier }),
+  );
+  process.once("beforeExit", onIdle);
+  try {
+    return await Promise.race([import(url), stuck.promise]);
+  } finally {
+    process.off("beforeExit", onIdle);
+    cancel();
+  }
 }
 
 function locate(specifier: string, folder: string): string {
@@ -90,7 +130,9 @@ function errorCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
-function readServiceModule(specifier: string, exports: Readonly<Record<string, unknown>>): ServiceModule {
+function readServiceModule(specifier: string, loaded: Readonly<Record<string, unknown>>): ServiceModule {
+  // What a compiler has made CommonJS of has its default export within: https://nodejs.org/api/esm.html#interoperability-with-commonjs
+  const exports = isRecord(loaded.default) && loaded.default.__esModule === true ? loaded.default : loaded;
   const service = exports.default;
   if (typeof service === "function") return { routes: service as ServiceModule["routes"] };
   const refuse = (what: string) => new UsageError(`${specifier} ${what}: ${sample}`);

@@ -1,7 +1,7 @@
 // The command `lictor`: hands its arguments to the command that the first of them names.
 
 import process from "node:process";
-import type { Environment } from "./command-line.ts";
+import { type Environment, quoted } from "./command-line.ts";
 import { demoServersCommand } from "./demo-servers.ts";
 import { version } from "./version.ts";
 
@@ -40,7 +40,7 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
       return 0;
     default:
       process.stderr.write(
-        `lictor: ${command === undefined ? "which command?" : `unknown command ${JSON.stringify(command)}`} (demo, serve, call or agent; see lictor --help)\n`,
+        `lictor: ${command === undefined ? "which command?" : `unknown command ${quoted(command)}`} (demo, serve, call or agent; see lictor --help)\n`,
       );
       return 2;
   }

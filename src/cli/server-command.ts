@@ -6,6 +6,7 @@ import type { ConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
 import { closeOnSignal } from "../runtime/close-on-signal.ts";
 import type { ServiceModule } from "../server/service-module.ts";
+import { closeServiceModule } from "./close-service-module.ts";
 import { type Environment, runCommand } from "./command-line.ts";
 import { consulClientFor } from "./consul-flags.ts";
 import { simulateFaults } from "./fault-simulation.ts";
@@ -16,6 +17,9 @@ import { serverSettings } from "./server-settings.ts";
 import { type ServiceServerOptions, startServiceServer } from "./service-server.ts";
 import { flushStandardOutput, openStandardOutput } from "./standard-output.ts";
 import { createStderrLogger } from "./stderr-logger.ts";
+
+/** What a module's `close()` gets at least, however short the grace is. */
+const leastCloseMs = 1000;
 
 /** What a run of the command has beside its flags. */
 interface Surroundings {
@@ -41,12 +45,16 @@ export async function serverCommand(
     serverSettings(invocation, {});
     isLoaded = true;
     return showingStack(async () => {
-      const module = await loadServiceModule(argument, process.cwd());
+      const module = await loadServiceModule(argument, process.cwd(), { logger });
+      const close = () => closeServiceModule(module, { limitMs: Math.max(flags.grace, leastCloseMs), logger });
+      let code: number;
       try {
-        return await runServers(invocation, module, around);
-      } finally {
-        await module.close?.();
+        code = await runServers(invocation, module, around);
+      } catch (error) {
+        await close();
+        throw error;
       }
+      return (await close()) ? code : 1;
     });
   });
   if (!isLoaded) return code;

@@ -128,7 +128,9 @@ export const serverSpec: CommandSpec<ServerFlags> = {
   flags,
   notes: [
     "MODULE's object may also hold interceptors, maxReceiveBytes, fallback, cors, service, drainMarginMs (as the SDK's serve() has them) and " +
-      "close(), which is called at the end; a flag wins over it. TypeScript is run as the runtime runs it: Node strips types from 22.18 on.",
+      "close(), which is called at the end and may take as long as --grace, a second at least; a flag wins over it. A module that " +
+      "has not finished loading after 10s is warned of; where it awaits what cannot come any more, Node and Deno end with 1, and Bun waits on. " +
+      "TypeScript is run as the runtime runs it: Node strips types from 22.18 on.",
     consulNote,
     "NO_COLOR: plain text on terminals too. HOST is not read: some shells set it to the machine's name.",
     "Durations are written 500ms, 20s, 1m30s. SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the servers gracefully; a second one ends the process at once. " +

@@ -9,6 +9,7 @@ import {
   type UniversalClientRequest,
   type UniversalClientResponse,
 } from "@connectrpc/connect/protocol";
+import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
 import { markUnprocessed } from "../transport/call-fate.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
@@ -278,7 +279,7 @@ function toHttp2Headers(request: UniversalClientRequest): http2.OutgoingHttpHead
     ":authority": url.host,
     ":path": url.pathname + url.search,
   };
-  for (const [name, value] of request.header) headers[name] = value;
+  for (const [name, value] of request.header) headers[name] = name === "grpc-timeout" ? fitGrpcTimeout(value) : value;
   return headers;
 }
 

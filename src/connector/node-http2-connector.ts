@@ -73,6 +73,16 @@ function checkPem(tls: ClientTlsOptions): void {
   }
 }
 
+/**
+ * What the peer does not speak, where the TLS library's error says so: it was answered by no TLS record, or by the alert of
+ * RFC 7301 section 3.2. Names as measured on Node 24.21 (OpenSSL), Bun 1.4.5 (BoringSSL) and Deno 2.9.6 (rustls, with OpenSSL's names).
+ */
+function missingProtocol(error: unknown): "TLS" | "HTTP/2" | undefined {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|(PACKET|DATA|ENCRYPTED)_LENGTH_TOO_LONG)$/.test(code)) return "TLS";
+  return code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" ? "HTTP/2" : undefined;
+}
+
 class ConnectTimeout extends Error {
   override readonly name = "ConnectTimeout";
 
@@ -193,6 +203,10 @@ class NodeHttp2Connection implements Connection {
 
   #whyNeverReady(): unknown {
     if (this.#reason === undefined) return new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`);
+    const missing = missingProtocol(this.#reason);
+    if (missing !== undefined) {
+      return new Error(`${this.endpoint.url} does not speak ${missing}`, { cause: this.#reason });
+    }
     // What answered there is something else, or speaks TLS where we do not.
     if (this.#socket !== undefined && !(this.#reason instanceof ConnectTimeout)) {
       return new Error(`${this.endpoint.url} does not speak HTTP/2`, { cause: this.#reason });

@@ -1,6 +1,7 @@
 // What a Consul client can be told, checked and completed in one place before anything is sent.
 
 import { type Clock, systemClock } from "../core/clock.ts";
+import { describeAddress, describeValue } from "../core/describe-value.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type ConsulAddress, parseConsulAddress } from "./consul-address.ts";
 
@@ -51,8 +52,12 @@ export interface ResolvedConsulOptions extends ConsulAddress {
   readonly fetch: ConsulFetch;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Equal where address, rights, fetch and clock are. Holds secrets. */
+  /** Equal where address, rights, fetch and clock are; a token function is what it is, whatever it returns. Holds secrets. */
   readonly identity: string;
+  /** The same, with what a token function returns now. Throws what that throws. Holds secrets. */
+  presentIdentity(): string;
+  /** Equal where the same questions go to the same agent, whoever asks: address, datacenter, namespace, partition. Holds no secret. */
+  readonly place: string;
 }
 
 /** Late-bound, so that a fetch that is instrumented after the client was made is used too. */
@@ -60,6 +65,11 @@ const runtimeFetch: ConsulFetch = (url, init) => globalThis.fetch(url, init);
 
 /** Checks and completes options. Throws TypeError or RangeError; no message repeats a secret. */
 export function resolveConsulOptions(options: ConsulClientOptions): ResolvedConsulOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot create a Consul client as it must be given options or an address: received ${describeValue(options)}`,
+    );
+  }
   const {
     timeoutMs = 10_000,
     fetch = runtimeFetch,
@@ -76,7 +86,7 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
   }
   if (address.address.startsWith("unix:") && fetch === runtimeFetch) {
     throw new TypeError(
-      `Cannot create a Consul client as a unix socket needs a "fetch" that reaches it: received "${address.address}"`,
+      `Cannot create a Consul client as a unix socket needs a "fetch" that reaches it: received ${JSON.stringify(describeAddress(address.address))}`,
     );
   }
   checkHeaders(headers);
@@ -85,6 +95,16 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
   const namespace = checkText("namespace", options.namespace);
   const partition = checkText("partition", options.partition);
   const token = tokenSource(options.token);
+  const identityBy = (rights: string | number) =>
+    JSON.stringify([
+      address.address,
+      rights,
+      [datacenter, namespace, partition],
+      basicAuth === undefined ? "" : [basicAuth.username, basicAuth.password],
+      Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)),
+      numberOf(fetch),
+      numberOf(clock),
+    ]);
   return {
     ...address,
     basicAuth,
@@ -98,15 +118,9 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
     fetch,
     logger,
     clock,
-    identity: JSON.stringify([
-      address.address,
-      typeof options.token === "function" ? numberOf(options.token) : (token() ?? ""),
-      [datacenter, namespace, partition],
-      basicAuth === undefined ? "" : [basicAuth.username, basicAuth.password],
-      Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)),
-      numberOf(fetch),
-      numberOf(clock),
-    ]),
+    identity: identityBy(typeof options.token === "function" ? numberOf(options.token) : (token() ?? "")),
+    presentIdentity: () => identityBy(token() ?? ""),
+    place: JSON.stringify([address.address, datacenter, namespace, partition]),
   };
 }
 
@@ -154,6 +168,18 @@ function checkHeaders(headers: Readonly<Record<string, string>>): void {
       throw new TypeError(`Cannot create a Consul client as "headers" must hold valid names and values: see "${name}"`);
     }
   }
+}
+
+const resolvedOptions = new WeakMap<object, ResolvedConsulOptions>();
+
+/** Keeps what a client was made of, off the client: it holds secrets, and is nobody's but this package's. */
+export function keepOptions(client: object, resolved: ResolvedConsulOptions): void {
+  resolvedOptions.set(client, resolved);
+}
+
+/** What a client was made of; undefined for one of another make. */
+export function optionsOf(client: object): ResolvedConsulOptions | undefined {
+  return resolvedOptions.get(client);
 }
 
 const numbers = new WeakMap<object, number>();

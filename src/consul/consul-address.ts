@@ -1,5 +1,7 @@
 // Reads the address of an agent. Resolves no names and opens nothing.
 
+import { describeAddress } from "../core/describe-value.ts";
+
 /** An address, taken apart. */
 export interface ConsulAddress {
   /** As shown in messages: scheme, host and port, path prefix; no credentials, no trailing slash. */
@@ -14,7 +16,7 @@ export interface ConsulAddress {
 
 /**
  * Reads `host:port`, `http://...`, `https://...` (with or without credentials and a path prefix) or `unix:///path`; a missing
- * scheme means http. Throws TypeError on anything else, without repeating credentials.
+ * scheme means http. Throws TypeError on anything else, without repeating credentials or what a query may hold.
  */
 export function parseConsulAddress(text: string): ConsulAddress {
   if (/^unix:\/\//i.test(text)) {
@@ -59,6 +61,5 @@ function isLoopback(hostname: string): boolean {
 }
 
 function refusal(rule: string, text: string): TypeError {
-  const shown = text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1***@");
-  return new TypeError(`Cannot use a Consul address as ${rule}: received "${shown}"`);
+  return new TypeError(`Cannot use a Consul address as ${rule}: received ${JSON.stringify(describeAddress(text))}`);
 }

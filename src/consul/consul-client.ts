@@ -2,7 +2,7 @@
 
 import type { ConsulAgent } from "./agent.ts";
 import { createAgentApi } from "./agent-api.ts";
-import { type ConsulClientOptions, resolveConsulOptions } from "./client-options.ts";
+import { type ConsulClientOptions, keepOptions, resolveConsulOptions } from "./client-options.ts";
 import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
 import { createClusterApi } from "./cluster-api.ts";
 import type { ConsulHealth } from "./health.ts";
@@ -43,6 +43,7 @@ export function createConsulClient(options: ConsulClientOptions | string = {}): 
     kv: createKvApi(send),
     ...createClusterApi(send),
   };
+  keepOptions(client, resolved);
   // Not enumerable: printing or serializing a client must not show its secrets.
   return Object.defineProperty(client, "identity", { value: resolved.identity }) as typeof client & {
     identity: string;

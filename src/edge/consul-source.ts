@@ -1,6 +1,6 @@
 // Snapshots out of Consul: one plain read of a service's health. Keeps no blocking query open, as an isolate could not hold one.
 
-import { resolveConsulOptions } from "../consul/client-options.ts";
+import { optionsOf, resolveConsulOptions } from "../consul/client-options.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import type { ConsulHealth } from "../consul/health.ts";
 import { createHealthApi } from "../consul/health-api.ts";
@@ -32,8 +32,10 @@ export interface ConsulSourceOptions extends InstanceQuery {
 
 /**
  * Creates a source that reads a service's instances from Consul, through whatever gateway and headers `consul` names. Its identity holds
- * address, query and rights: one with a `token` or `fetch` function that is made anew in every request is new every time; give such a
- * source a name, `{ ...createConsulSource(options), identity: "hello" }`. Throws TypeError or RangeError on bad options.
+ * address, query and rights. Of a `token` function it holds what that returns now: the function is asked with every call, and where it
+ * returns another token nothing is known that was read with the one before. One with a `fetch` that is made anew in every request is new
+ * every time; give such a source a name, `{ ...createConsulSource(options), identity: "hello" }`. Throws TypeError or RangeError on bad
+ * options.
  */
 export function createConsulSource(options: ConsulSourceOptions): SnapshotSource {
   const { logger = silentLogger, clock = unixClock } = options;
@@ -53,17 +55,38 @@ export function createConsulSource(options: ConsulSourceOptions): SnapshotSource
       return { endpoints: instances.map((instance) => toEndpoint(instance, scheme)), confirmedAtMs: clock.now() };
     },
   };
+  const identityOf = (rights: string) => JSON.stringify(["consul", rights, instanceQueryKey(query), scheme]);
+  let identity = identityOf(agent.identity);
   // Not enumerable: printing a source must not show the secrets in it.
-  const identity = JSON.stringify(["consul", agent.identity, instanceQueryKey(query), scheme]);
-  return Object.defineProperty(source, "identity", { value: identity });
+  return Object.defineProperty(source, "identity", {
+    get() {
+      try {
+        identity = identityOf(agent.presentIdentity());
+      } catch {
+        // What the token function throws is the read's to tell; until then the source is who it was.
+      }
+      return identity;
+    },
+  });
 }
 
-/** The part of a client that is used. One made here has nothing else, which keeps the bundle small. */
-function openAgent(consul: ConsulSourceOptions["consul"]): Pick<ConsulClient, "address" | "identity"> & {
+/** The part of a client that is used. */
+interface Agent {
+  readonly address: string;
+  readonly identity: string;
+  /** The identity, with what a token function returns now. Throws what that throws. */
+  presentIdentity(): string;
   readonly health: Pick<ConsulHealth, "service">;
-} {
-  if (isConsulClient(consul)) return consul;
+}
+
+/** One made here has nothing else, which keeps the bundle small. */
+function openAgent(consul: ConsulSourceOptions["consul"]): Agent {
+  if (isConsulClient(consul)) {
+    const { address, identity, health } = consul;
+    return { address, identity, health, presentIdentity: () => optionsOf(consul)?.presentIdentity() ?? identity };
+  }
   const resolved = resolveConsulOptions(typeof consul === "string" ? { address: consul } : consul);
   const { address, identity } = resolved;
-  return { address, identity, health: createHealthApi(createRequester(resolved)) };
+  const health = createHealthApi(createRequester(resolved));
+  return { address, identity, health, presentIdentity: () => resolved.presentIdentity() };
 }

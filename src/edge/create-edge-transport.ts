@@ -6,14 +6,16 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import type { Endpoint } from "../core/endpoint.ts";
 import { callFate, markUnprocessed } from "../transport/call-fate.ts";
 import { explainDeadline, type PreparedCall, prepareCall } from "../transport/prepare-call.ts";
 import { onceStreamEnds, replayFirst } from "../transport/streams.ts";
 import { type EdgeTransportOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
 import { type AttemptFacts, createEndpointFetch } from "./endpoint-fetch.ts";
-import { markAnswered, markFailed, pickEndpoint } from "./endpoint-turn.ts";
+import { createEndpointTurn, markAnswered, markFailed } from "./endpoint-turn.ts";
+
+/** Most endpoints that one call tries, as many as gRPC's clients do: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#limits-on-retries-and-hedges */
+const maxAttempts = 5;
 
 /** A Transport that finds its endpoints. Owns nothing that needs closing. */
 export interface EdgeTransport extends Transport {
@@ -27,8 +29,11 @@ export interface EdgeTransport extends Transport {
  * one `cache`. A string is a target. Throws TypeError or RangeError on bad options.
  *
  * An attempt that gets no answer, or whose unary answer breaks off, fails with `unavailable`. A method that the proto marks
- * `NO_SIDE_EFFECTS` or `IDEMPOTENT` is then tried on the other endpoints, each once; so is any method where the failure proves that no
- * connection was made. When all have failed, the snapshot is read anew once, and newcomers are tried. The deadline covers it all.
+ * `NO_SIDE_EFFECTS` or `IDEMPOTENT` is then tried on the other endpoints, each once, five at most; so is any method where the failure proves
+ * that no connection was made. When all have failed, or four of them, the snapshot is read anew once, and newcomers are tried;
+ * not where it was read within the last second. The deadline covers it all.
+ *
+ * A stream that is left by `break` is not ended, as nobody tells a Transport of it: pass a `signal`, and abort that.
  */
 export function createEdgeTransport(options: EdgeTransportOptions | string): EdgeTransport {
   return openEdgeTransport(options);
@@ -52,32 +57,33 @@ export function openEdgeTransport(
   ): Promise<R> {
     const patience = () => ({ signal, remainingMs: call.deadline?.remainingMs() });
     call.isWaiting = true;
-    await discovery.ensure(patience());
+    const entry = await discovery.ensure(patience());
     call.isWaiting = false;
     const startMs = clock.now();
-    const tried = new Map<string, Endpoint>();
+    const turn = createEndpointTurn(entry, balancer, clock);
     let hasReread = false;
     let failure: ConnectError | undefined;
     for (;;) {
       if (signal.aborted) throw getAbortSignalReason(signal);
-      const picked = pickEndpoint(discovery.entry, balancer, tried, clock);
+      if (failure !== undefined && turn.picked >= maxAttempts) throw failure;
+      // The last attempt is kept for what reading anew may show.
+      const picked = turn.picked === maxAttempts - 1 && !hasReread ? undefined : turn.next(failure);
       if (picked === undefined) {
         if (failure === undefined) {
           throw new ConnectError(`no instance to call: ${source.description} lists none`, Code.Unavailable);
         }
         if (hasReread) throw failure;
         hasReread = true;
-        await discovery.reread(patience(), startMs);
-        forgetMoved(tried, discovery.state.endpoints);
+        await discovery.reread(entry, patience(), startMs);
+        turn.forgetMoved();
         continue;
       }
       const { endpoint } = picked;
-      tried.set(endpoint.id, endpoint);
       const facts: AttemptFacts = { broke: false, isForeign: false };
       const attemptStartMs = clock.now();
       const done = (error?: unknown) => {
-        if (facts.broke) markFailed(discovery.entry, endpoint.id, clock);
-        else if (error === undefined) markAnswered(discovery.entry, endpoint.id);
+        if (facts.broke) markFailed(entry, endpoint.id, clock);
+        else if (error === undefined) markAnswered(entry, endpoint.id);
         picked.done({ latencyMs: clock.now() - attemptStartMs, ...(error !== undefined && { error }) });
       };
       try {
@@ -86,7 +92,7 @@ export function openEdgeTransport(
         const told = nameEndpoint(ConnectError.from(error), endpoint.url, facts);
         done(told);
         if (signal.aborted || !mayRepeat(call.method, told, facts)) throw told;
-        failure = summarize(told, failure, tried.size, source.description);
+        failure = summarize(told, failure, turn.picked, source.description);
       }
     }
   }
@@ -94,7 +100,7 @@ export function openEdgeTransport(
   const explain = (error: unknown, call: PreparedCall) => explainDeadline(error, call, () => discovery.describeWait());
 
   return {
-    unary(method, signal, timeoutMs, header, message, contextValues) {
+    async unary(method, signal, timeoutMs, header, message, contextValues) {
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runUnaryCall({
         ...call.run,
@@ -166,14 +172,9 @@ function summarize(
   description: string,
 ): ConnectError {
   if (before === undefined) return last;
-  const message = `none of ${count} endpoints of ${description} has answered, the last one: ${last.rawMessage}`;
+  const message = `none of ${count} endpoints tried of ${description} has answered, the last one: ${last.rawMessage}`;
   const error = new ConnectError(message, last.code, last.metadata, undefined, last);
   return callFate(before) === "unprocessed" && callFate(last) === "unprocessed" ? markUnprocessed(error) : error;
-}
-
-/** An instance that came back elsewhere under its old id is a newcomer. */
-function forgetMoved(tried: Map<string, Endpoint>, endpoints: readonly Endpoint[]): void {
-  for (const { id, url } of endpoints) if (tried.get(id)?.url !== url) tried.delete(id);
 }
 
 function streamsRequests(method: DescMethod): ConnectError {

@@ -5,8 +5,9 @@ import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
+import { describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { isBoolean } from "../core/json-shape.ts";
+import { isBoolean, isObject } from "../core/json-shape.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import type { InstanceQuery } from "../resolver/instance-query.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
@@ -14,7 +15,7 @@ import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } fro
 import { checkDefaultTimeout } from "../transport/prepare-call.ts";
 import { createConsulSource } from "./consul-source.ts";
 import type { SnapshotSource } from "./snapshot.ts";
-import { type CacheEntry, cacheEntry, createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";
+import { createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";
 import { unixClock } from "./unix-clock.ts";
 
 /** The part of `fetch` that calls use; `globalThis.fetch` satisfies it. Must honour `signal`, need not follow redirects. */
@@ -31,7 +32,8 @@ export interface EdgeDiscoveryOptions extends Omit<InstanceQuery, "service"> {
   readonly service?: string;
   /**
    * The agent to ask, or the gateway before it: an address with or without a path prefix, options (headers, token, fetch), or a client.
-   * Default `http://127.0.0.1:8500`. A `token` or `fetch` function made anew in every request makes the cache useless: see `createConsulSource`.
+   * Default `http://127.0.0.1:8500`. A `token` function is asked with every call, and a `fetch` function made anew in every request makes the
+   * cache useless: see `createConsulSource`.
    */
   readonly consul?: ConsulClient | ConsulClientOptions | string;
   /** A fixed list. Nothing is read then. */
@@ -52,7 +54,10 @@ export interface EdgeDiscoveryOptions extends Omit<InstanceQuery, "service"> {
    * one to fall back to, no call waits longer than 2000 ms, or half of its deadline.
    */
   readonly waitTimeoutMs?: number;
-  /** Told of every read, once: `(refresh) => ctx.waitUntil(refresh)`. What it is given never rejects. Without it a Worker's runtime ends a background read with the response. */
+  /**
+   * Told of every read, once: `(refresh) => ctx.waitUntil(refresh)`. What it is given never rejects; what it throws, or rejects with, is
+   * logged. Without it a Worker's runtime ends a background read with the response.
+   */
   readonly waitUntil?: (refresh: Promise<unknown>) => void;
 }
 
@@ -86,8 +91,8 @@ export interface ResolvedEdgeOptions {
   readonly source: SnapshotSource;
   /** The list where it is always the same: the source is not read then. */
   readonly fixed: readonly Endpoint[] | undefined;
-  /** What the cache holds of the source. */
-  readonly entry: CacheEntry;
+  /** Where what is known of the source outlives the transport. */
+  readonly cache: SnapshotCache;
   readonly maxAgeMs: number;
   readonly maxStaleMs: number;
   readonly waitTimeoutMs: number;
@@ -142,11 +147,13 @@ export function resolveEdgeOptions(options: EdgeTransportOptions, defaultService
   if (!Array.isArray(interceptors) || interceptors.some((interceptor) => typeof interceptor !== "function")) {
     throw refusal("interceptors", "must be a list of functions", typeof interceptors);
   }
+  checkMembers("clock", options.clock, ["now", "schedule"]);
+  checkMembers("logger", options.logger, ["debug", "info", "warn", "error"]);
   const { source, fixed } = resolveSource(options, defaultService);
   return {
     source,
     fixed,
-    entry: cacheEntry(cache, source),
+    cache,
     maxAgeMs,
     maxStaleMs: Math.max(maxStaleMs, maxAgeMs),
     waitTimeoutMs,
@@ -179,7 +186,7 @@ function resolveSource(
   options: EdgeTransportOptions,
   defaultService: string | undefined,
 ): Pick<ResolvedEdgeOptions, "source" | "fixed"> {
-  const { target, service, endpoints, source, logger, clock } = options;
+  const { target, service, endpoints, source, consul, logger, clock } = options;
   const namesService = target !== undefined || service !== undefined;
   const given = Object.entries({ target, service, endpoints, source }).flatMap(([name, value]) =>
     value === undefined ? [] : [`"${name}"`],
@@ -207,9 +214,12 @@ function resolveSource(
   }
   if (source !== undefined) {
     if (typeof source?.read !== "function" || typeof source.description !== "string") {
-      throw refusal("source", 'must have a "description" and a function "read"', typeof source);
+      throw refusal("source", 'must have a "description" and a function "read"', describeValue(source));
     }
     return { source, fixed: undefined };
+  }
+  if (consul !== undefined && typeof consul !== "string" && !isObject(consul)) {
+    throw refusal("consul", "must be an address, options or a client", describeValue(consul));
   }
   const { waitMs, ...query } = mergeTarget(options, defaultService);
   if (waitMs !== undefined) {
@@ -230,6 +240,12 @@ function fixedSource(endpoints: readonly Endpoint[]): SnapshotSource {
     identity: JSON.stringify(["static", endpoints]),
     read: () => Promise.resolve({ endpoints, confirmedAtMs: 0 }),
   };
+}
+
+function checkMembers(option: string, value: unknown, functions: readonly string[]): void {
+  if (value === undefined) return;
+  if (isObject(value) && functions.every((name) => typeof value[name] === "function")) return;
+  throw refusal(option, `must have the functions ${functions.join(", ")}`, describeValue(value));
 }
 
 function refusal(option: string, rule: string, received: string): TypeError {

@@ -8,7 +8,7 @@ import { sameInstances } from "../resolver/service-instance.ts";
 import { describeError } from "../transport/describe-error.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type EndpointSnapshot, parseSnapshot } from "./snapshot.ts";
-import type { CacheEntry, ReadAttempt } from "./snapshot-cache.ts";
+import { type CacheEntry, cacheEntry, type ReadAttempt } from "./snapshot-cache.ts";
 import { settledWithin, unlessAborted } from "./until-settled.ts";
 
 /** What a transport believes, and how sure it is. */
@@ -19,7 +19,7 @@ export interface DiscoveryState {
   readonly ageMs: number | undefined;
   /** Whether they are older than `maxAgeMs`, the last read failed, the source says so itself, or an empty answer is not believed yet. */
   readonly stale: boolean;
-  /** Why the last read failed; absent after one that did not. */
+  /** Why the last read failed, by an Error that has name, message and code of what went wrong and nothing else. Absent after one that did not. */
   readonly lastError?: unknown;
 }
 
@@ -32,11 +32,15 @@ export interface Patience {
 
 /** A read under way in this transport. */
 interface Reading {
+  /** Where its answer goes. */
+  readonly entry: CacheEntry;
   /** Never rejects. */
   readonly done: Promise<void>;
   /** Whether it goes on when no call waits for it. */
   readonly isBackground: boolean;
   waiters: number;
+  /** What it has failed with, as it was thrown: for the calls of this request. */
+  error?: unknown;
   abandon(): void;
 }
 
@@ -46,30 +50,27 @@ const longestReadMs = 30_000;
 const othersAttemptMs = 2000;
 /** Longest wait for a read where there is a snapshot to fall back to: a source that hangs must not hold up every call. */
 const freshWaitMs = 2000;
-/** The pause after a read that failed, where a snapshot is at hand. */
+/** The pause after a read that failed, where a snapshot is at hand, and after one that told nothing new to calls whose endpoints all fail. */
 const failurePauseMs = 1000;
 /** How long an empty list counts as fresh: it serves nobody, and a service's first instance should not have to wait. */
 const emptyFreshMs = 1000;
 
 export class EndpointDiscovery {
   readonly #options: ResolvedEdgeOptions;
-  readonly #entry: CacheEntry;
+  #entry: CacheEntry;
+  #identity: string | undefined;
   #reading: Reading | undefined;
 
   constructor(options: ResolvedEdgeOptions) {
     this.#options = options;
-    this.#entry = options.entry;
+    this.#identity = options.source.identity;
+    this.#entry = cacheEntry(options.cache, options.source);
     if (options.fixed !== undefined) this.#entry.snapshot ??= { endpoints: options.fixed, confirmedAtMs: 0 };
   }
 
-  /** What the cache holds; the snapshot is there once `ensure` has resolved. */
-  get entry(): CacheEntry {
-    return this.#entry;
-  }
-
   get state(): DiscoveryState {
-    const { snapshot, lastError, emptySinceMs } = this.#entry;
     if (this.#options.fixed !== undefined) return { endpoints: this.#options.fixed, ageMs: 0, stale: false };
+    const { snapshot, lastError, emptySinceMs } = this.#presentEntry();
     const ageMs = snapshot && Math.max(0, this.#options.clock.now() - snapshot.confirmedAtMs);
     const isOld = ageMs !== undefined && ageMs > this.#options.maxAgeMs;
     return {
@@ -81,63 +82,84 @@ export class EndpointDiscovery {
   }
 
   /**
-   * Resolves when there is a snapshot to call by. Rejects with `unavailable` where the source cannot be read and nothing is known of
-   * before, and with the signal's reason.
+   * Resolves with what the cache holds when there is a snapshot in it to call by. Rejects with `unavailable` where the source cannot be read
+   * and nothing is known of before, and with the signal's reason.
    */
-  async ensure(patience: Patience): Promise<void> {
-    if (this.#options.fixed !== undefined) return;
-    const { snapshot } = this.#entry;
+  async ensure(patience: Patience): Promise<CacheEntry> {
+    if (this.#options.fixed !== undefined) return this.#entry;
+    const entry = this.#presentEntry();
+    const { snapshot } = entry;
     const ageMs = snapshot === undefined ? Number.POSITIVE_INFINITY : this.#elapsed(snapshot.confirmedAtMs);
-    if (ageMs <= this.#freshMs) return;
-    const mayBegin = snapshot === undefined || this.#mayBegin();
+    if (ageMs <= this.#freshMs(entry)) return entry;
+    const mayBegin = snapshot === undefined || this.#mayBegin(entry);
     const canServe = snapshot !== undefined && snapshot.endpoints.length > 0;
     if (canServe && ageMs <= this.#options.maxStaleMs) {
-      if (mayBegin && this.#reading === undefined) this.#begin(true);
-      return;
+      if (mayBegin && this.#readingOf(entry) === undefined) this.#begin(entry, true);
+      return entry;
     }
     // Where somebody else is at it, or has just failed, what is known serves.
-    const reading = this.#reading ?? (mayBegin ? this.#begin(false) : undefined);
+    const reading = this.#readingOf(entry) ?? (mayBegin ? this.#begin(entry, false) : undefined);
     const isOver = reading === undefined || (await this.#wait(reading, patience, snapshot !== undefined));
-    const { snapshot: known, lastError } = this.#entry;
+    const { snapshot: known, lastError } = entry;
     // Of an empty list, why it cannot be read anew says more.
-    if (known !== undefined && (known.endpoints.length > 0 || lastError === undefined)) return;
-    throw isOver ? this.#failure() : new ConnectError(`gave up ${this.describeWait()}`, Code.Unavailable);
+    if (known !== undefined && (known.endpoints.length > 0 || lastError === undefined)) return entry;
+    throw isOver
+      ? this.#failure(reading?.error ?? lastError)
+      : new ConnectError(`gave up ${this.describeWait()}`, Code.Unavailable);
   }
 
   /**
    * Reads anew once, for a call whose endpoints have all failed since `sinceMs`. Does nothing where somebody has read since then or is
-   * about to, or where the source failed just now. Rejects with the signal's reason only.
+   * about to, or where the source has answered or failed just now. Rejects with the signal's reason only.
    */
-  async reread(patience: Patience, sinceMs: number): Promise<void> {
+  async reread(entry: CacheEntry, patience: Patience, sinceMs: number): Promise<void> {
     if (this.#options.fixed !== undefined) return;
-    const { attempt } = this.#entry;
-    const isNews = attempt?.state === "answered" ? attempt.beganAtMs <= sinceMs : this.#mayBegin();
-    const reading = this.#reading ?? (isNews ? this.#begin(false) : undefined);
+    const { attempt } = entry;
+    const isTime =
+      attempt?.state === "answered"
+        ? attempt.beganAtMs <= sinceMs && this.#elapsed(attempt.sinceMs) >= failurePauseMs
+        : this.#mayBegin(entry);
+    const reading = this.#readingOf(entry) ?? (isTime ? this.#begin(entry, false) : undefined);
     if (reading !== undefined) await this.#wait(reading, patience, true);
   }
 
   /** What a call waits for, as messages have it. */
   describeWait(): string {
-    const { lastError } = this.#entry;
+    const { lastError } = this.#presentEntry();
     const because = lastError === undefined ? "" : `: ${describeError(lastError)}`;
     return `waiting for the first answer about ${this.#options.source.description}${because}`;
   }
 
-  #failure(): ConnectError {
-    const { lastError } = this.#entry;
+  #failure(error: unknown): ConnectError {
     return new ConnectError(
-      `no answer about ${this.#options.source.description}: ${describeError(lastError)}`,
+      `no answer about ${this.#options.source.description}: ${describeError(error)}`,
       Code.Unavailable,
       undefined,
       undefined,
-      lastError,
+      error,
     );
   }
 
+  /** What the cache holds of the source as it is now: whose rights it uses may change, and with them what it is known by. */
+  #presentEntry(): CacheEntry {
+    const { source, cache } = this.#options;
+    const { identity } = source;
+    // Looked up where it has changed only: the cache may have let go of what this transport uses.
+    if (identity !== this.#identity) {
+      this.#identity = identity;
+      this.#entry = cacheEntry(cache, source);
+    }
+    return this.#entry;
+  }
+
+  #readingOf(entry: CacheEntry): Reading | undefined {
+    return this.#reading?.entry === entry ? this.#reading : undefined;
+  }
+
   /** Age up to which what is known is taken as it is. */
-  get #freshMs(): number {
+  #freshMs({ snapshot }: CacheEntry): number {
     const { maxAgeMs } = this.#options;
-    return this.#entry.snapshot?.endpoints.length === 0 ? Math.min(maxAgeMs, emptyFreshMs) : maxAgeMs;
+    return snapshot?.endpoints.length === 0 ? Math.min(maxAgeMs, emptyFreshMs) : maxAgeMs;
   }
 
   /** Time since then. A clock that was set back tells nothing of it. */
@@ -147,8 +169,8 @@ export class EndpointDiscovery {
   }
 
   /** Whether it is time for an attempt, seeing what became of the newest one, here or in another transport. */
-  #mayBegin(): boolean {
-    const { attempt } = this.#entry;
+  #mayBegin(entry: CacheEntry): boolean {
+    const { attempt } = entry;
     switch (attempt?.state) {
       case undefined:
       case "abandoned":
@@ -159,16 +181,16 @@ export class EndpointDiscovery {
         return this.#elapsed(attempt.sinceMs) >= failurePauseMs;
       case "answered":
         // A source may itself hold what is old: it need not be asked more often for that.
-        return this.#elapsed(attempt.sinceMs) > this.#freshMs;
+        return this.#elapsed(attempt.sinceMs) > this.#freshMs(entry);
     }
   }
 
-  #begin(isBackground: boolean): Reading {
+  #begin(entry: CacheEntry, isBackground: boolean): Reading {
     const { source, clock, waitUntil, logger } = this.#options;
     const controller = new AbortController();
-    const number = (this.#entry.attempt?.number ?? 0) + 1;
+    const number = (entry.attempt?.number ?? 0) + 1;
     const attempt: ReadAttempt = { number, beganAtMs: clock.now(), state: "pending", sinceMs: clock.now() };
-    this.#entry.attempt = attempt;
+    entry.attempt = attempt;
     const end = (state: ReadAttempt["state"]) => {
       cancelTimer();
       attempt.state = state;
@@ -178,19 +200,21 @@ export class EndpointDiscovery {
     const cancelTimer = clock.schedule(longestReadMs, () =>
       controller.abort(new Error(`no answer within ${longestReadMs} ms`)),
     );
-    const read = async () => parseSnapshot(await source.read(controller.signal, this.#entry.warned));
+    const read = async () => parseSnapshot(await source.read(controller.signal, entry.warned));
     const done = unlessAborted(read(), controller.signal).then(
       (snapshot) => {
         end("answered");
-        this.#take(snapshot, number);
+        this.#take(entry, snapshot, number);
       },
       (error: unknown) => {
         if (attempt.state === "abandoned") return;
         end("failed");
-        if (number > this.#entry.answeredNumber) this.#keep(error);
+        reading.error = error;
+        if (number > entry.answeredNumber) this.#keep(entry, error);
       },
     );
     const reading: Reading = {
+      entry,
       done,
       isBackground: isBackground || waitUntil !== undefined,
       waiters: 0,
@@ -200,11 +224,10 @@ export class EndpointDiscovery {
       },
     };
     this.#reading = reading;
-    try {
-      waitUntil?.(done);
-    } catch (error) {
+    const hold = async () => waitUntil?.(done);
+    hold().catch((error: unknown) => {
       logger.warn("Cannot keep the runtime waiting for a read: waitUntil has failed", { error });
-    }
+    });
     return reading;
   }
 
@@ -228,8 +251,7 @@ export class EndpointDiscovery {
     }
   }
 
-  #take(answer: EndpointSnapshot, number: number): void {
-    const entry = this.#entry;
+  #take(entry: CacheEntry, answer: EndpointSnapshot, number: number): void {
     const { clock, logger, source } = this.#options;
     // Overtaken by an attempt of another transport that began later.
     if (number < entry.answeredNumber) return;
@@ -239,6 +261,11 @@ export class EndpointDiscovery {
     entry.answeredNumber = number;
     if (entry.lastError !== undefined) logger.info("Endpoints can be read again", fields);
     entry.lastError = undefined;
+    // A store that lags, or whoever lost its last word. Where our own clock was set back, its times say nothing.
+    if (before !== undefined && answer.confirmedAtMs < before.confirmedAtMs && before.confirmedAtMs <= nowMs) {
+      if (answer.stale === true) entry.snapshot = { ...before, stale: true };
+      return;
+    }
     if (answer.endpoints.length === 0 && answer.isGraceOver !== true && (before?.endpoints.length ?? 0) > 0) {
       if (entry.emptySinceMs === undefined) {
         logger.warn("The source lists no endpoints any more: the last known stand for a while", fields);
@@ -258,14 +285,22 @@ export class EndpointDiscovery {
     };
   }
 
-  #keep(error: unknown): void {
+  #keep(entry: CacheEntry, error: unknown): void {
     const { logger, source } = this.#options;
-    if (this.#entry.lastError === undefined) {
+    if (entry.lastError === undefined) {
       const message =
-        this.#entry.snapshot === undefined ? "Cannot read endpoints" : "Cannot read endpoints: the last known stand";
+        entry.snapshot === undefined ? "Cannot read endpoints" : "Cannot read endpoints: the last known stand";
       logger.warn(message, { source: source.description, error });
     }
-    // Kept beyond the request: what is no Error may be an object of the runtime's that is not.
-    this.#entry.lastError = error instanceof Error ? error : new Error(String(error));
+    entry.lastError = plainError(error);
   }
+}
+
+/** What may be kept beyond the request: on an error of the runtime's, or of the user's, may hang what belongs to it. */
+function plainError(error: unknown): Error {
+  const plain = new Error(describeError(error));
+  if (!(error instanceof Error)) return plain;
+  Object.defineProperty(plain, "name", { value: String(error.name), configurable: true, writable: true });
+  const code: unknown = "code" in error ? error.code : undefined;
+  return typeof code === "string" || typeof code === "number" ? Object.assign(plain, { code }) : plain;
 }

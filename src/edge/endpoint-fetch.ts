@@ -3,6 +3,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
 import { markUnprocessed } from "../transport/call-fate.ts";
 import { describeError } from "../transport/describe-error.ts";
 import type { FetchFunction } from "./edge-options.ts";
@@ -48,8 +49,11 @@ export function createEndpointFetch(
     };
     // connect-web asks for `redirect: "error"`, which workerd refuses. Nothing else is sent along either: mode, credentials and cache are
     // not known everywhere, and a fetch of the user's can add them.
+    const sent = new Headers(headers);
+    const timeout = sent.get("grpc-timeout");
+    if (timeout !== null) sent.set("grpc-timeout", fitGrpcTimeout(timeout));
     const answer = await attempt(() =>
-      fetch(url, { method, headers, redirect: "manual", ...(body && { body }), ...(signal && { signal }) }),
+      fetch(url, { method, headers: sent, redirect: "manual", ...(body && { body }), ...(signal && { signal }) }),
     );
     if (answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400)) {
       facts.isForeign = true;

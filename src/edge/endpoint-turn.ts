@@ -9,17 +9,49 @@ import type { CacheEntry } from "./snapshot-cache.ts";
 /** How long an endpoint that failed is avoided while there are others. */
 const avoidMs = 5000;
 
-/** The next endpoint for a call that has tried those of `tried`, by their ids; undefined where none is left. One that has just failed comes last. */
-export function pickEndpoint(
-  entry: CacheEntry,
-  policy: NewPicker,
-  tried: ReadonlyMap<string, Endpoint>,
-  clock: Clock,
-): PickResult | undefined {
-  const picker = currentPicker(entry, policy);
-  const avoided = avoidedIds(entry, clock.now());
-  const preferred = avoided.length === 0 ? undefined : picker.pick(new Set([...tried.keys(), ...avoided]));
-  return preferred ?? picker.pick(new Set(tried.keys()));
+/** The endpoints of one call, one after another. */
+export interface EndpointTurn {
+  /** How many have been picked. */
+  readonly picked: number;
+  /**
+   * The next endpoint, none twice; undefined where none is left. Those that had failed shortly before the call come last. `failure` is what
+   * a picker is told that picks again what it must not.
+   */
+  next(failure: unknown): PickResult | undefined;
+  /** Lets an instance be picked that came back elsewhere under its old id: it is a newcomer. */
+  forgetMoved(): void;
+}
+
+/** Begins the turn of a call. */
+export function createEndpointTurn(entry: CacheEntry, policy: NewPicker, clock: Clock): EndpointTurn {
+  const tried = new Map<string, Endpoint>();
+  const failedIds = avoidedIds(entry, clock.now());
+  let picked = 0;
+
+  const pick = (excluded: ReadonlySet<string>, failure: unknown): PickResult | undefined => {
+    const result = currentPicker(entry, policy).pick(excluded);
+    if (result === undefined || !tried.has(result.endpoint.id)) return result;
+    // A picker that does not heed `exclude`: it has nobody else. Every pick's `done` is called.
+    result.done({ latencyMs: 0, error: failure });
+    return undefined;
+  };
+
+  return {
+    get picked() {
+      return picked;
+    },
+    next(failure) {
+      const preferred = failedIds.length === 0 ? undefined : pick(new Set([...tried.keys(), ...failedIds]), failure);
+      const result = preferred ?? pick(new Set(tried.keys()), failure);
+      if (result === undefined) return undefined;
+      tried.set(result.endpoint.id, result.endpoint);
+      picked++;
+      return result;
+    },
+    forgetMoved() {
+      for (const { id, url } of entry.snapshot?.endpoints ?? []) if (tried.get(id)?.url !== url) tried.delete(id);
+    },
+  };
 }
 
 /** An endpoint could not be reached, or broke off. */

@@ -22,6 +22,8 @@ export interface SnapshotStore {
 /** What is watched, and how long. */
 export interface KeptWatchOptions {
   readonly resolver: Resolver;
+  /** The whole question, and whom it is put to: what was stored under another key is not used. Holds no secret. */
+  readonly key: string;
   readonly store: SnapshotStore;
   /** Its `now()` is Unix time. */
   readonly clock: Clock;
@@ -41,9 +43,9 @@ export interface KeptWatch {
   read(): Promise<EndpointSnapshot>;
 }
 
-/** What is stored. A change of `description` makes it worthless. Its `stale` is not used. */
+/** What is stored. A change of `key` makes it worthless. Its `stale` is not used. */
 interface Kept extends EndpointSnapshot {
-  readonly description: string;
+  readonly key: string;
   /** When Consul began to answer with nothing, while `endpoints` is what it said before. */
   readonly emptySinceMs?: number;
 }
@@ -60,13 +62,14 @@ interface Run {
 const storeKey = "lictor:snapshot";
 /** Longest wait for Consul where there is an older snapshot to answer with. */
 const freshWaitMs = 1000;
+/** Longest wait for the store: the watch can do without what it holds. */
+const loadMs = 1000;
 /** How old the stored time of confirmation may become: each write costs. */
 const saveEveryMs = 60_000;
 
 /** Creates a watch. Reads and sends nothing before the first `read()`. */
 export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
-  const { resolver, store, clock, idleMs, waitTimeoutMs, logger } = options;
-  const { description } = resolver;
+  const { resolver, key, store, clock, idleMs, waitTimeoutMs, logger } = options;
   let loading: Promise<void> | undefined;
   let kept: Kept | undefined;
   let savedAtMs = Number.NEGATIVE_INFINITY;
@@ -76,7 +79,9 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
 
   const load = async (): Promise<void> => {
     try {
-      kept = readKept(await store.get(storeKey), description);
+      const stored = Promise.resolve(store.get(storeKey));
+      if (!(await settledWithin(stored, loadMs, clock))) throw new Error(`no answer within ${loadMs} ms`);
+      kept = readKept(await stored, key, clock.now());
     } catch (error) {
       logger.warn("Cannot read the stored snapshot, going on without", { error });
     }
@@ -99,9 +104,7 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
       // Where the clock was set back, the grace begins anew.
       const emptySinceMs = Math.min(kept.emptySinceMs, nowMs);
       const isGraceOver = nowMs - emptySinceMs >= emptyGraceMs;
-      kept = isGraceOver
-        ? { description, endpoints: [], confirmedAtMs: nowMs, isGraceOver }
-        : { ...kept, emptySinceMs };
+      kept = isGraceOver ? { key, endpoints: [], confirmedAtMs: nowMs, isGraceOver } : { ...kept, emptySinceMs };
       if (isGraceOver) void save();
       return;
     }
@@ -126,7 +129,7 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
         confirm(current);
         return;
       }
-      kept = { description, endpoints, confirmedAtMs };
+      kept = { key, endpoints, confirmedAtMs };
     }
     void save();
   };
@@ -178,8 +181,10 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
           await settledWithin(current.told, longestMs, clock);
         }
         confirm(current);
-        if (kept === undefined) throw new Error(`Cannot list ${description}: ${silenceOf(current, waitTimeoutMs)}`);
-        const { description: _description, emptySinceMs, ...snapshot } = kept;
+        if (kept === undefined) {
+          throw new Error(`Cannot list ${resolver.description}: ${silenceOf(current, waitTimeoutMs)}`);
+        }
+        const { key: _key, emptySinceMs, ...snapshot } = kept;
         return { ...snapshot, stale: !current.isLive || emptySinceMs !== undefined };
       } finally {
         readers--;
@@ -189,11 +194,20 @@ export function createKeptWatch(options: KeptWatchOptions): KeptWatch {
   };
 }
 
-/** What was stored for this query, or undefined. Throws TypeError where an older version has stored another shape. */
-function readKept(stored: unknown, description: string): Kept | undefined {
-  if (!isObject(stored) || stored.description !== description) return undefined;
+/**
+ * What was stored under this key, or undefined; no time in it is later than now, as the clock may have been set back. Throws TypeError where
+ * an older version has stored another shape.
+ */
+function readKept(stored: unknown, key: string, nowMs: number): Kept | undefined {
+  if (!isObject(stored) || stored.key !== key) return undefined;
   const { emptySinceMs } = stored;
-  return { ...parseSnapshot(stored), description, ...(typeof emptySinceMs === "number" && { emptySinceMs }) };
+  const snapshot = parseSnapshot(stored);
+  return {
+    ...snapshot,
+    key,
+    confirmedAtMs: Math.min(snapshot.confirmedAtMs, nowMs),
+    ...(typeof emptySinceMs === "number" && { emptySinceMs: Math.min(emptySinceMs, nowMs) }),
+  };
 }
 
 /** Why nothing is known. */

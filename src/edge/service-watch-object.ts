@@ -2,10 +2,13 @@
 // Imports nothing of Cloudflare's: any class with this constructor and `fetch` is a Durable Object.
 // https://developers.cloudflare.com/durable-objects/api/base/
 
-import { createScrubber } from "../consul/secrets.ts";
+import { optionsOf } from "../consul/client-options.ts";
+import { asConsulClient } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
+import { describeValue } from "../core/describe-value.ts";
 import { silentLogger } from "../core/logger.ts";
 import { createConsulResolver } from "../resolver/consul-resolver.ts";
+import { instanceQueryKey, resolveInstanceQuery } from "../resolver/instance-query.ts";
 import type { ConsulServiceQuery } from "../resolver/service-query.ts";
 import { createKeptWatch, type KeptWatch, type SnapshotStore } from "./kept-watch.ts";
 import { unixClock } from "./unix-clock.ts";
@@ -48,15 +51,23 @@ export type WatchObjectClass<Env> = new (state: WatchObjectState, env: Env) => W
  * export const HelloWatch = serviceWatchObject<Env>((env, name) => ({ service: name, consul: env.CONSUL }));
  * ```
  *
- * A GET, whatever its path, is answered with the snapshot in JSON: `endpoints`, `confirmedAtMs` (Unix milliseconds) and `stale`. While the watch
- * is live the list is confirmed now. While Consul is away the last list stands with its age, and one kept in the object's storage
- * outlives the object. A list that shrinks to nothing has a grace of 90 s, in which the last one stands as stale; then the answer is
- * empty and says so by `isGraceOver`, so that nobody waits twice. Without any list the answer is 503, for options that
- * are no good 500; both say why in plain text, without a secret. `createWatchObjectSource` is the other side.
+ * A GET, whatever its path, is answered with the snapshot in JSON: `endpoints`, `confirmedAtMs` (Unix milliseconds) and `stale`. While
+ * the watch is live the list is confirmed now. While Consul is away the last list stands with its age, and one kept in the object's
+ * storage outlives the object, unless its options ask something else by then. A list that shrinks to nothing has a grace of 90 s, in
+ * which the last one stands as stale; then the answer is empty and says so by `isGraceOver`, so that nobody waits twice.
+ *
+ * Without any list the answer is 503, for options that are no good 500; both say why in plain text, without a secret. Of what `options`
+ * itself throws only the name of the error is sent, as its text is yours, and bindings hold secrets: catch it there, and log it.
+ * `createWatchObjectSource` is the other side. Throws TypeError where `options` is no function.
  */
 export function serviceWatchObject<Env = unknown>(
   options: (env: Env, name: string) => ServiceWatchOptions,
 ): WatchObjectClass<Env> {
+  if (typeof options !== "function") {
+    throw new TypeError(
+      `Cannot make a class that watches a service as "options" must be a function: received ${describeValue(options)}`,
+    );
+  }
   return class ServiceWatchObject implements WatchObject {
     readonly #state: WatchObjectState;
     readonly #env: Env;
@@ -83,8 +94,7 @@ export function serviceWatchObject<Env = unknown>(
       try {
         given = options(this.#env, this.#state.id.name ?? "");
       } catch (error) {
-        // The user's own text, and the bindings are where secrets are.
-        return { refusal: scrubberOf(this.#env).text(`The options of the watch cannot be had: ${String(error)}`) };
+        return { refusal: `The options of the watch cannot be had: ${nameOf(error)}` };
       }
       try {
         return openWatch(given, this.#state.storage);
@@ -95,8 +105,17 @@ export function serviceWatchObject<Env = unknown>(
   };
 }
 
+/** The name of the error's class, where it is one; nothing that could hold more. */
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return describeValue(error);
+  return /^\w{1,60}$/.test(error.name) ? error.name : "Error";
+}
+
 /** Throws TypeError or RangeError for bad options; no message repeats a secret. */
 function openWatch(options: ServiceWatchOptions, store: SnapshotStore): KeptWatch {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot watch a service as its options must be an object: received ${describeValue(options)}`);
+  }
   const {
     idleMs = 60_000,
     waitTimeoutMs = 5000,
@@ -106,22 +125,20 @@ function openWatch(options: ServiceWatchOptions, store: SnapshotStore): KeptWatc
   } = options;
   checkPositive("idleMs", idleMs);
   checkPositive("waitTimeoutMs", waitTimeoutMs);
+  const consul = asConsulClient(options.consul);
+  const query = resolveInstanceQuery(options);
   // A clock of its own, as watches are shared by those who ask the same of the same clock: another object of this isolate, or
   // the Worker itself, must not wait on this object's I/O.
   const clock: Clock = { now: () => given.now(), schedule: (delayMs, callback) => given.schedule(delayMs, callback) };
-  const resolver = createConsulResolver({ ...options, waitMs, clock });
-  return createKeptWatch({ resolver, store, clock, idleMs, waitTimeoutMs, logger });
+  const resolver = createConsulResolver({ ...options, consul, waitMs, clock });
+  const place = optionsOf(consul)?.place ?? consul.address;
+  const key = JSON.stringify([place, instanceQueryKey(query), query.scheme]);
+  return createKeptWatch({ resolver, key, store, clock, idleMs, waitTimeoutMs, logger });
 }
 
-/** Knows every text among a Worker's bindings. Short ones are no secrets, and are in every text. */
-function scrubberOf(env: unknown): ReturnType<typeof createScrubber> {
-  const texts = Object.values(env ?? {}).filter((value) => typeof value === "string");
-  return createScrubber(texts.filter((text) => text.length >= 6));
-}
-
-function checkPositive(option: string, value: number): void {
-  if (value > 0) return;
-  throw new RangeError(`Cannot watch a service as "${option}" must be > 0: received ${value}`);
+function checkPositive(option: string, value: unknown): void {
+  if (typeof value === "number" && value > 0) return;
+  throw new RangeError(`Cannot watch a service as "${option}" must be > 0: received ${describeValue(value)}`);
 }
 
 function plainText(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Response {

@@ -29,8 +29,8 @@ export interface CacheEntry {
   attempt: ReadAttempt | undefined;
   /** Number of the attempt that was answered last. */
   answeredNumber: number;
-  /** Why the last attempt failed; undefined after one that did not. */
-  lastError: unknown;
+  /** Why the last attempt failed, in plain data; undefined after one that did not. */
+  lastError: Error | undefined;
   /** Since when the source answers with nothing, while `snapshot` is what it said before. */
   emptySinceMs: number | undefined;
   /** Whose turn it is, and over which list by which policy. */
@@ -69,7 +69,7 @@ class EntryTable implements SnapshotCache {
 /**
  * Creates a cache for transports to share. In Workers keep it at module scope and make the transport in the request: the cache holds plain
  * data only and may outlive any request. Sources are told apart by address, query and rights (token, headers): what one token may see
- * is never shown to another. Nothing needs closing.
+ * is never shown to another, also where one function returns both. Nothing needs closing.
  */
 export function createSnapshotCache(): SnapshotCache {
   return new EntryTable();

@@ -1,6 +1,7 @@
 // What an isolate knows of a service: plain JSON, so that it can come from Consul, a KV store, another isolate or a file.
 // Checks it where it comes in; does no I/O.
 
+import { describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { isBoolean, isObject } from "../core/json-shape.ts";
 import { readStaticEndpoints } from "../resolver/static-endpoint.ts";
@@ -25,31 +26,32 @@ export interface SnapshotSource {
   /** What is asked of whom, for messages: `service "HelloService" of Consul at https://consul.example`. Holds no secret. */
   readonly description: string;
   /**
-   * What the cache knows the source by: two with the same text share what they found. Without one a source is known by being the same object.
-   * A source that is made anew in every request needs one, or it never finds what the request before had read.
+   * What the cache knows the source by: two with the same text share what they found. Asked for with every call, so that it may follow
+   * whose rights are used. Without one a source is known by being the same object. A source that is made anew in every request needs
+   * one, or it never finds what the request before had read.
    */
   readonly identity?: string;
   /**
-   * Reads the list once, now. What it resolves with is checked as `parseSnapshot` does. Rejects where it cannot read; the caller keeps
-   * what it has. `warned` is the cache's: what the sources of this identity have warned of, for those who warn once. They change it.
+   * Reads the list once, now. What it resolves with is checked as `parseSnapshot` does; a list that is older than the one known, by
+   * `confirmedAtMs`, replaces nothing. Rejects where it cannot read; the caller keeps what it has. `warned` is the cache's: what the
+   * sources of this identity have warned of, for those who warn once. They change it.
    */
   read(signal: AbortSignal, warned?: Set<string>): Promise<EndpointSnapshot>;
 }
 
 /**
- * Reads a snapshot out of parsed JSON, from wherever it came. Its endpoints may be URLs (`"https://10.0.0.1:8443"`), or objects of which all
- * but `url` may be left out; the result is complete and sorted. Throws TypeError for anything else.
+ * Reads a snapshot out of parsed JSON, from wherever it came. Its endpoints may be URLs (`"https://10.0.0.1:8443"`), or objects of which
+ * all but `url` may be left out; the result is complete and sorted. Throws TypeError for anything else, which says what element is wrong
+ * and repeats no more of it than a URL without credentials and query.
  */
 export function parseSnapshot(json: unknown): EndpointSnapshot {
-  if (!isObject(json)) throw refusal("it must be an object", typeof json);
+  if (!isObject(json)) throw refusal("it must be an object", json);
   const { confirmedAtMs, stale, isGraceOver } = json;
   if (typeof confirmedAtMs !== "number" || !Number.isFinite(confirmedAtMs)) {
-    throw refusal('"confirmedAtMs" must be a time in Unix milliseconds', JSON.stringify(confirmedAtMs));
+    throw refusal('"confirmedAtMs" must be a time in Unix milliseconds', confirmedAtMs);
   }
   for (const [name, value] of Object.entries({ stale, isGraceOver })) {
-    if (value !== undefined && !isBoolean(value)) {
-      throw refusal(`"${name}" must be true or false`, JSON.stringify(value));
-    }
+    if (value !== undefined && !isBoolean(value)) throw refusal(`"${name}" must be true or false`, value);
   }
   const endpoints = readEndpoints(json.endpoints);
   return { endpoints, confirmedAtMs, ...(stale === true && { stale }), ...(isGraceOver === true && { isGraceOver }) };
@@ -64,6 +66,6 @@ function readEndpoints(list: unknown): readonly Endpoint[] {
   }
 }
 
-function refusal(rule: string, received: string | undefined): TypeError {
-  return new TypeError(`Cannot use a snapshot as ${rule}: received ${(received ?? "none").slice(0, 200)}`);
+function refusal(rule: string, received: unknown): TypeError {
+  return new TypeError(`Cannot use a snapshot as ${rule}: received ${describeValue(received)}`);
 }

@@ -26,10 +26,11 @@ export interface WatchObjectResponse {
  */
 export function createWatchObjectSource(stub: WatchObjectStub): SnapshotSource {
   const description =
-    stub.name === undefined ? "the Durable Object" : `the Durable Object ${JSON.stringify(stub.name)}`;
+    typeof stub.name === "string" ? `the Durable Object ${JSON.stringify(stub.name)}` : "the Durable Object";
+  const id = textOf(stub.id);
   return {
     description,
-    ...(stub.id !== undefined && { identity: `durable object ${stub.id}` }),
+    ...(id !== undefined && { identity: `durable object ${id}` }),
     async read(signal) {
       // The object reads no path; a stub wants a whole URL all the same.
       const response = await stub.fetch("https://durable-object.invalid/", { signal });
@@ -48,4 +49,14 @@ export function createWatchObjectSource(stub: WatchObjectStub): SnapshotSource {
       return parseSnapshot(json);
     },
   };
+}
+
+/** What an id says of itself; undefined where that tells no object from another. A stub of another kind may answer for any property. */
+function textOf(id: WatchObjectStub["id"]): string | undefined {
+  try {
+    const text: unknown = id?.toString();
+    return typeof text === "string" && text !== "" && !/^\[object .*\]$/.test(text) ? text : undefined;
+  } catch {
+    return undefined;
+  }
 }

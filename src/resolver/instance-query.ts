@@ -1,6 +1,7 @@
 // What is asked of Consul about a service, whoever asks and however often: the part of a query that decides the answer. Does no I/O.
 
 import type { HealthServiceOptions } from "../consul/health.ts";
+import { describeValue } from "../core/describe-value.ts";
 import { isArrayOf, isBoolean, isString } from "../core/json-shape.ts";
 
 /** Which instances to list. */
@@ -35,12 +36,16 @@ export interface ResolvedInstanceQuery {
   readonly scheme: "http" | "https";
 }
 
-/** Throws TypeError that names the option, the rule and the value. `action` is the verb of the message: Cannot <action> a service. */
+/**
+ * Throws TypeError that names the option, the rule, and the value where that is text, else its kind. `action` is the verb of the message:
+ * Cannot <action> a service.
+ */
 export function resolveInstanceQuery(query: InstanceQuery, action: "watch" | "find" = "watch"): ResolvedInstanceQuery {
   const { passingOnly = true, tags = [], consistency = "default", scheme = "http" } = query;
   const check = (name: keyof InstanceQuery, isRight: boolean, rule: string) => {
     if (isRight) return;
-    const received = JSON.stringify(query[name]);
+    const value: unknown = query[name];
+    const received = isString(value) ? JSON.stringify(value.slice(0, 200)) : describeValue(value);
     throw new TypeError(`Cannot ${action} a service as "${name}" must be ${rule}: received ${received}`);
   };
   check("service", isName(query.service), "a non-empty string");

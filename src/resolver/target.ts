@@ -76,35 +76,44 @@ const otherWords: ReadonlyMap<string, string> = new Map([
 export function parseTarget(target: string, options: { readonly defaultService?: string } = {}): ParsedTarget {
   const { service = options.defaultService, ...said } = readTarget(target);
   if (service !== undefined) return { ...said, service };
-  throw refusal(`it must name a service after the agent, like ${example}`, target);
+  throw refusalOf(new Broken(`it must name a service after the agent, like ${example}`), target);
 }
 
 /** What a target says, its service absent where it names none. Throws as `parseTarget` does. */
 export function readTarget(target: string): Omit<ParsedTarget, "service"> & Partial<Pick<ParsedTarget, "service">> {
   if (typeof target !== "string")
     throw new TypeError(`Cannot use a target as it must be text: received ${typeof target}`);
+  try {
+    return readParts(target);
+  } catch (error) {
+    if (error instanceof Broken) throw refusalOf(error, target);
+    // The others quote the service.
+    throw mayHoldSecret(target) ? refusalOf(new Broken("its service must be a name that Consul takes"), target) : error;
+  }
+}
+
+function readParts(target: string): ReturnType<typeof readTarget> {
   // RFC 3986, appendix B, for a URI with an authority.
   const match = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/i.exec(target);
   const [, scheme = "", authority = "", path = "", query = ""] = match ?? [];
   if (`${authority}/${path}`.includes("@")) {
-    throw refusal(
+    throw new Broken(
       "it must hold no credentials: they go into the option consul, as { token } or { basicAuth } (an @ in a service's name is %40)",
-      target,
     );
   }
   const values = readQuery(query);
   if (match === null || !/^consul(\+https)?$/i.test(scheme) || /\p{Cc}/u.test(target)) {
-    throw refusal(`it must be written consul://host:port/service?key=value, like ${example}`, target);
+    throw new Broken(`it must be written consul://host:port/service?key=value, like ${example}`);
   }
-  const address = readAuthority(authority, scheme.toLowerCase() === "consul+https", target);
+  const address = readAuthority(authority, scheme.toLowerCase() === "consul+https");
   const consul = { ...address, ...readAgentKeys(values) };
-  return { ...readAnswers(values), ...(path !== "" && { service: readService(path, target) }), consul };
+  return { ...readAnswers(values), ...(path !== "" && { service: readService(path) }), consul };
 }
 
 /** The agent's base URL, where the target names one. */
-function readAuthority(authority: string, isHttps: boolean, target: string): { readonly address?: string } {
+function readAuthority(authority: string, isHttps: boolean): { readonly address?: string } {
   if (authority === "") {
-    if (isHttps) throw refusal("consul+https:// must be followed by the agent's host", target);
+    if (isHttps) throw new Broken("consul+https:// must be followed by the agent's host");
     return {};
   }
   const [, host, port = isHttps ? "8501" : "8500"] =
@@ -112,20 +121,19 @@ function readAuthority(authority: string, isHttps: boolean, target: string): { r
   const address = `${isHttps ? "https" : "http"}://${host}:${port}`;
   // What URL takes for a host is what fetch takes; only the port it would let be 0.
   if (host === undefined || /[\s\\%]/.test(host) || Number(port) === 0 || !URL.canParse(address)) {
-    throw refusal("its agent must be host, host:port or [ipv6]:port, the port from 1 to 65535", target);
+    throw new Broken("its agent must be host, host:port or [ipv6]:port, the port from 1 to 65535");
   }
   return { address };
 }
 
-function readService(path: string, target: string): string {
+function readService(path: string): string {
   if (path.includes("/")) {
-    throw refusal(
+    throw new Broken(
       'it must have one path segment, the service: a "/" in its name is %2F, and a path prefix of the agent goes into the option consul, as { address }, beside consul:///service',
-      target,
     );
   }
   const service = decoded(path);
-  if (service === undefined) throw refusal("its service must be percent-encoded UTF-8", target);
+  if (service === undefined) throw new Broken("its service must be percent-encoded UTF-8");
   // Throws now what would otherwise fail with every read.
   pathSegment("a service", service);
   return service;
@@ -139,30 +147,26 @@ function readQuery(query: string): ReadonlyMap<string, readonly [string, ...stri
     const key = decoded(rawKey) ?? rawKey;
     checkKey(key);
     const value = decoded(rawValue);
-    if (value === undefined) throw new TypeError(`Cannot use a target as "${key}" must be percent-encoded UTF-8`);
-    if (value === "") throw new TypeError(`Cannot use a target as "${key}" must have a value: received none`);
+    if (value === undefined) throw new Broken(`"${key}" must be percent-encoded UTF-8`, "other bytes");
+    if (value === "") throw new Broken(`"${key}" must have a value`, "none");
     const before = values.get(key);
     if (before === undefined) values.set(key, [value]);
     else if (repeatableKeys.includes(key)) before.push(value);
-    else throw new TypeError(`Cannot use a target as "${key}" must come once: received it again`);
+    else throw new Broken(`"${key}" must come once`, "it again");
   }
   return values;
 }
 
 function checkKey(key: string): void {
   if (knownKeys.includes(key)) return;
-  const known = `known keys: ${knownKeys.join(", ")}`;
+  const known = ` (known keys: ${knownKeys.join(", ")})`;
   // What is no word may be the end of a password that had a "?" in it.
   const shown = /^[\w.-]{0,40}$/.test(key) ? JSON.stringify(key) : "one that is no word";
   if (/token|secret|passw|auth|credential/i.test(key)) {
-    throw new TypeError(
-      `Cannot use a target as it must hold no secret: received ${shown}; a token goes into the option consul, as { token } (${known})`,
-    );
+    throw new Broken("it must hold no secret", shown, `; a token goes into the option consul, as { token }${known}`);
   }
   const instead = otherWords.get(key.toLowerCase());
-  throw new TypeError(
-    `Cannot use a target as its keys must be known: received ${shown}${instead === undefined ? "" : `; ${instead}`} (${known})`,
-  );
+  throw new Broken("its keys must be known", shown, `${instead === undefined ? "" : `; ${instead}`}${known}`);
 }
 
 function readAnswers(values: ReadonlyMap<string, readonly [string, ...string[]]>): Answers {
@@ -182,9 +186,7 @@ function readAgentKeys(
 function oneOf<const C extends string>(key: string, text: string, words: readonly C[]): C {
   const word = words.find((one) => one === text);
   if (word === undefined) {
-    throw new TypeError(
-      `Cannot use a target as "${key}" must be ${words.join(" or ")}: received ${JSON.stringify(text)}`,
-    );
+    throw new Broken(`"${key}" must be ${words.join(" or ")}`, JSON.stringify(text));
   }
   return word;
 }
@@ -197,9 +199,7 @@ function waitOf(key: string, text: string): number {
     // NaN is outside the limits too.
   }
   if (waitMs >= 1000 && waitMs <= 60_000) return waitMs;
-  throw new RangeError(
-    `Cannot use a target as "${key}" must be a duration from 1s to 60s, like 30s: received ${JSON.stringify(text)}`,
-  );
+  throw new Broken(`"${key}" must be a duration from 1s to 60s, like 30s`, JSON.stringify(text), "", RangeError);
 }
 
 function decoded(text: string): string | undefined {
@@ -210,8 +210,41 @@ function decoded(text: string): string | undefined {
   }
 }
 
-/** Shows neither what may be credentials nor any value. */
-function refusal(rule: string, target: string): TypeError {
-  const shown = target.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1***@").replace(/[?#].*$/s, "?…");
-  return new TypeError(`Cannot use a target as ${rule}: received ${JSON.stringify(shown)}`);
+/** A rule that a target breaks. Never leaves this file: `refusalOf` decides what may be shown of what was received. */
+class Broken extends Error {
+  /** Absent: the target itself. */
+  readonly received: string | undefined;
+  readonly aside: string;
+  readonly kind: typeof TypeError | typeof RangeError;
+
+  constructor(rule: string, received?: string, aside = "", kind: Broken["kind"] = TypeError) {
+    super(rule);
+    this.received = received;
+    this.aside = aside;
+    this.kind = kind;
+  }
+}
+
+function refusalOf({ message: rule, received, aside, kind }: Broken, target: string): Error {
+  const shown = mayHoldSecret(target)
+    ? `"${schemeOf(target)}…"`
+    : (received ?? JSON.stringify(target.replace(/[?#].*$/s, "?…")));
+  return new kind(`Cannot use a target as ${rule}: received ${shown}${aside}`);
+}
+
+/**
+ * Whether any part may be of a password: there is an @ somewhere, or a colon before something that is no port, escaped or not. No
+ * part can be trusted then: where the @ was meant, the password ends, and it may hold any of the signs that end the others.
+ */
+function mayHoldSecret(target: string): boolean {
+  const [place = ""] = target.slice(schemeOf(target).length).split(/[?#]/);
+  const withoutAddress = place.replace(/^\[[0-9a-f:.]*\]/i, "");
+  const withoutPort = withoutAddress.replace(/^([^/:]*):([0-9]{0,5})(?=\/|$)/, (whole, host, port) =>
+    Number(port) > 65_535 ? whole : host,
+  );
+  return /@|%(25)*40/i.test(target) || /:|%(25)*3a/i.test(withoutPort);
+}
+
+function schemeOf(target: string): string {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.exec(target)?.[0] ?? "";
 }

@@ -12,6 +12,9 @@ export interface ServiceModule
     ServeOptions,
     "host" | "port" | "tls" | "advertise" | "consul" | "reflection" | "graceMs" | "logger" | "clock" | "random"
   > {
-  /** Called once when every server has stopped: closes what the module opened when it was loaded. The process ends when it resolves. */
+  /**
+   * Called once when every server has stopped: closes what the module opened when it was loaded. The process ends when it resolves; where
+   * that takes longer than the grace, of a second at least, with a warning and exit code 1.
+   */
   readonly close?: () => void | Promise<void>;
 }

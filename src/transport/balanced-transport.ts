@@ -143,10 +143,15 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
       // Every ready endpoint has refused this call.
       if (picked === undefined)
         throw lastError ?? new ConnectError("the balancer picked no endpoint", Code.Unavailable);
-      tried.add(picked.endpoint.id);
       const startMs = clock.now();
       const done = (error?: unknown) =>
         picked.done({ latencyMs: clock.now() - startMs, ...(error === undefined ? {} : { error }) });
+      // So they have for a picker that does not heed what it must not pick.
+      if (lastError !== undefined && tried.has(picked.endpoint.id)) {
+        done(lastError);
+        throw lastError;
+      }
+      tried.add(picked.endpoint.id);
       const connection = pool.connection(picked.endpoint.id);
       try {
         if (connection === undefined) {
@@ -166,7 +171,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
   const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
 
   return {
-    unary(method, signal, timeoutMs, header, message, contextValues) {
+    async unary(method, signal, timeoutMs, header, message, contextValues) {
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runUnaryCall({
         ...call.run,
@@ -186,7 +191,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           ),
       }).catch((error) => explainDeadline(error, call, describeWait));
     },
-    stream(method, signal, timeoutMs, header, input, contextValues) {
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
       return runStreamingCall({
         ...call.run,

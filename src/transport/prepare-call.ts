@@ -8,9 +8,9 @@ import type { Clock } from "../core/clock.ts";
 
 /** When a call must be over. */
 export interface Deadline {
-  /** From the call's start, in milliseconds. */
+  /** From the call's start, in milliseconds, at most 2147483647. */
   readonly timeoutMs: number;
-  /** From now, in milliseconds, at least 1: what an attempt tells its server. */
+  /** From now, in whole milliseconds from 1 to 2147483647: what an attempt tells its server. */
   remainingMs(): number;
 }
 
@@ -52,9 +52,10 @@ const placeholderUrl = "http://balanced.invalid";
 /** The longest that the runtimes' timers can wait: 24.8 days. */
 const maxTimeoutMs = 0x7fff_ffff;
 
-/** What both kinds of calls tell Connect. */
+/** What both kinds of calls tell Connect. Throws ConnectError, `invalid_argument`, for a `timeoutMs` that is no number. */
 export function prepareCall(call: CallArguments, defaults: CallDefaults): PreparedCall {
   const { method, signal, timeoutMs, header, contextValues } = call;
+  checkTimeout(timeoutMs, method);
   const deadline = deadlineOf(timeoutMs ?? defaults.defaultTimeoutMs, defaults.clock);
   return {
     method,
@@ -91,10 +92,20 @@ export function explainDeadline(error: unknown, { isWaiting }: PreparedCall, des
   throw new ConnectError(`${told.rawMessage} ${describeWait()}`, told.code, undefined, undefined, error);
 }
 
-/** As in Connect, a timeout of 0 or less means none. */
-function deadlineOf(timeoutMs: number | undefined, clock: Clock): Deadline | undefined {
-  if (timeoutMs === undefined || timeoutMs <= 0) return undefined;
+function checkTimeout(timeoutMs: unknown, method: DescMethod): void {
+  if (timeoutMs === undefined || timeoutMs === null) return;
+  if (typeof timeoutMs === "number" && !Number.isNaN(timeoutMs)) return;
+  throw new ConnectError(
+    `Cannot call ${method.name} as "timeoutMs" must be a number of milliseconds: received ${String(timeoutMs)}`,
+    Code.InvalidArgument,
+  );
+}
+
+/** As in Connect, a timeout of 0 or less means none. A longer one than timers can wait for is the longest that they can. */
+function deadlineOf(askedMs: number | undefined, clock: Clock): Deadline | undefined {
+  if (askedMs === undefined || askedMs <= 0) return undefined;
+  const timeoutMs = Math.min(askedMs, maxTimeoutMs);
   const atMs = clock.now() + timeoutMs;
   // A clock that was set back must not lengthen it.
-  return { timeoutMs, remainingMs: () => Math.min(timeoutMs, Math.max(1, Math.ceil(atMs - clock.now()))) };
+  return { timeoutMs, remainingMs: () => Math.ceil(Math.min(timeoutMs, Math.max(1, atMs - clock.now()))) };
 }

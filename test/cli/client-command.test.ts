@@ -181,6 +181,8 @@ describe("client.ts", () => {
       [["--target=consul:///S", "--service=S"], /--service and --target both name the service/],
       [["--target=consul://h/S"], /--consul and --target both name the agent/],
       [["--target=consul:///S?scheme=http", "--tls"], /--tls and --target disagree/],
+      [["consul://h/S?token=s3cret"], /NAME is whom to greet, and looks like a target: write --target=consul:/],
+      [[" Consul+HTTPS://h/s3cret", "-n1"], /NAME is whom to greet/],
       [["--tls-ca=/no/such/file"], /--tls-ca must name a file that can be read/],
     ];
     for (let first = 0; first < cases.length; first += 4) {

@@ -31,6 +31,13 @@ function parse(args: readonly string[], env: Readonly<Record<string, string>> = 
 }
 
 describe("parseCommandLine()", () => {
+  test("parseCommandLine() repeats of a surplus URL, which may hold a secret, no more than its scheme", () => {
+    assert.throws(() => parse(["a", "consul://user:s3cret@h/S?token=s3cret"]), {
+      name: "UsageError",
+      message: 'unexpected argument "consul://…"',
+    });
+  });
+
   test("parseCommandLine() gives every default when nothing is given", () => {
     const { flags, given, argument } = parse([]);
     assert.deepEqual(flags, {

@@ -2,10 +2,14 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { UsageError } from "../../src/cli/command-line.ts";
 import { loadServiceModule, ModuleError } from "../../src/cli/load-service-module.ts";
+import { createManualClock } from "../../src/testing/manual-clock.ts";
+import { eventually } from "../support/eventually.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 describe("loadServiceModule()", () => {
   let folder: string;
@@ -55,6 +59,51 @@ describe("loadServiceModule()", () => {
   test("loadServiceModule() takes what a CommonJS module exports", async () => {
     write("common.cjs", "module.exports = { routes() {}, service: 'common' };");
     assert.equal((await load("./common.cjs")).service, "common");
+  });
+
+  for (const [what, source] of [
+    ["sets", "exports.__esModule = true; exports.default = { routes() {}, service: 'inner' };"],
+    [
+      "defines",
+      'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { routes() {}, service: "inner" };',
+    ],
+  ] as const) {
+    test(`loadServiceModule() takes the default export of a module compiled to CommonJS that ${what} __esModule`, async () => {
+      write(`${what}.cjs`, source);
+      assert.equal((await load(`./${what}.cjs`)).service, "inner");
+    });
+  }
+
+  test("loadServiceModule() refuses a module compiled to CommonJS that has no default export", async () => {
+    write("compiled.cjs", "exports.__esModule = true; exports.routes = () => {};");
+    await assert.rejects(load("./compiled.cjs"), {
+      name: "UsageError",
+      message: /^\.\/compiled\.cjs has no default export \(beside routes\): write/,
+    });
+  });
+
+  test("loadServiceModule() warns of a module that has not finished after 10 s, and waits for it all the same", async () => {
+    write(
+      "slow.js",
+      "globalThis.lictorSlow = Promise.withResolvers(); await globalThis.lictorSlow.promise; export default () => {};",
+    );
+    const clock = createManualClock();
+    const logger = createRecordingLogger();
+    const listenersBefore = process.listenerCount("beforeExit");
+    const loading = loadServiceModule("./slow.js", folder, { logger, clock });
+    const gates = globalThis as { lictorSlow?: PromiseWithResolvers<void> };
+    await eventually("the module runs", () => gates.lictorSlow !== undefined);
+    await clock.advance(9_999);
+    assert.deepEqual(logger.lines, []);
+    await clock.advance(1);
+    assert.deepEqual(
+      logger.lines.map(({ level, fields }) => [level, fields]),
+      [["warn", { module: "./slow.js" }]],
+    );
+    gates.lictorSlow?.resolve();
+    assert.deepEqual(Object.keys(await loading), ["routes"]);
+    assert.equal(clock.pending, 0);
+    assert.equal(process.listenerCount("beforeExit"), listenersBefore);
   });
 
   test("loadServiceModule() finds files by every kind of path, packages by their names, and anything by its URL", async () => {

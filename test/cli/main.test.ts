@@ -33,7 +33,9 @@ describe("lictor", () => {
   test("lictor ends with one line and 2 when it is given no command, or an unknown one", { timeout }, async () => {
     await using none = spawnScript("src/cli/main.ts", []);
     await using unknown = spawnScript("src/cli/main.ts", ["bogus"]);
-    assert.deepEqual(await Promise.all([none.exitCode, unknown.exitCode]), [2, 2]);
+    await using target = spawnScript("src/cli/main.ts", ["consul://h/S?token=s3cret"]);
+    assert.deepEqual(await Promise.all([none.exitCode, unknown.exitCode, target.exitCode]), [2, 2, 2]);
+    assert.match(target.stderr, /^lictor: unknown command "consul:\/\/…"[^\n]*\n$/);
     assert.match(none.stderr, /^lictor: which command\?[^\n]*\n$/);
     assert.match(unknown.stderr, /^lictor: unknown command "bogus"[^\n]*\n$/);
     assert.equal(none.stdout + unknown.stdout, "");

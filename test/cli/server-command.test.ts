@@ -161,7 +161,8 @@ describe("server.ts", () => {
       );
       // Two at first, then one more for each restart.
       const addresses = await server.ready(5);
-      assert.equal(new Set(addresses).size, addresses.length);
+      // Of free ports a later one may be one that was let go.
+      assert.notEqual(addresses[0], addresses[1]);
       server.signal("SIGTERM");
       assert.equal(await server.exitCode, 0);
       assert.ok((await services()).every(({ Service }) => Service !== service));

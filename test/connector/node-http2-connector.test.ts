@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import { Code, createClient } from "@connectrpc/connect";
 import { createNodeHttp2Connector, type NodeHttp2ConnectorOptions } from "../../src/connector/node-http2-connector.ts";
 import { callFate } from "../../src/transport/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { makeCertificates } from "../support/certificates.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { eventually } from "../support/eventually.ts";
 import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import { listenOnLoopback } from "../support/loopback.ts";
 import { rejection } from "../support/rejection.ts";
 
 interface Opened {
@@ -263,6 +266,63 @@ describe("createNodeHttp2Connector()", () => {
     connection.connect();
     assert.ok((await until("closed")).reason instanceof Error);
     assert.deepEqual(states, ["closed"]);
+    await peer.close();
+  });
+
+  for (const [what, greeting] of [
+    ["HTTP/1.1", "HTTP/1.1 400 Bad Request\r\n\r\n"],
+    ["HTTP/2 in cleartext", frame(4, 0, 0, new Uint8Array(0))],
+    ["something else", new Uint8Array(64)],
+    ["a record longer than TLS has them", Uint8Array.of(22, 3, 3, 255, 255, 1, 2, 3)],
+  ] as const) {
+    test(`a peer that speaks ${what} where TLS is wanted is said not to speak TLS`, async () => {
+      const peer = await startTcpPeer((socket) => {
+        socket.on("error", () => {});
+        socket.write(greeting);
+      });
+      const url = peer.url.replace("http:", "https:");
+      const { connection, states, until } = open(url);
+      connection.connect();
+      const { reason } = await until("closed");
+      assert.ok(reason instanceof Error);
+      assert.equal(reason.message, `${url} does not speak TLS`);
+      assert.ok(reason.cause instanceof Error, "the library's own word is lost");
+      assert.deepEqual(states, ["closed"]);
+      await peer.close();
+    });
+  }
+
+  test("a TLS peer that has no HTTP/2 is said not to speak it", async () => {
+    const { ca, server: pair } = makeCertificates();
+    const server = createTlsServer({ ...pair, ALPNProtocols: ["http/1.1"] });
+    server.on("tlsClientError", () => {});
+    await using listening = await listenOnLoopback(server);
+    const url = `https://127.0.0.1:${listening.port}`;
+    const { connection, until } = open(url, { tls: { ca } });
+    connection.connect();
+    const { reason } = await until("closed");
+    assert.ok(reason instanceof Error);
+    assert.equal(reason.message, `${url} does not speak HTTP/2`);
+  });
+
+  test("a peer with a certificate that is not trusted is told by the library's words", async () => {
+    const peer = await startH2Peer({ tls: makeCertificates().server });
+    const { connection, until } = open(peer.url);
+    connection.connect();
+    assert.match(String((await until("closed")).reason), /unable to verify the first certificate/);
+    await peer.close();
+  });
+
+  test("the longest timeout there is arrives as one that gRPC allows and the peer's timers can wait for", async () => {
+    const peer = await startH2Peer();
+    const { connection, client } = await openReady(peer.url);
+    const timeoutMs = 2 ** 31 - 1;
+    assert.equal((await client.unary({ text: "long", delayMs: 30 }, { timeoutMs })).text, "long");
+    const texts: string[] = [];
+    for await (const { text } of client.serverStream({ text: "s", count: 1, delayMs: 30 }, { timeoutMs }))
+      texts.push(text);
+    assert.deepEqual(texts, ["s"]);
+    await connection.close();
     await peer.close();
   });
 

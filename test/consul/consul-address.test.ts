@@ -51,7 +51,18 @@ test("parseConsulAddress() throws TypeError when it is no address", () => {
 });
 
 test("parseConsulAddress() repeats no credentials when it refuses", () => {
-  for (const text of ["http://me:hunter2@x?a=1", "ftp://me:hunter2@x", "me:hunter2@a b", "http://me:hunter2%ff@x"]) {
+  for (const text of [
+    "http://me:hunter2@x?a=1",
+    "ftp://me:hunter2@x",
+    "me:hunter2@a b",
+    "http://me:hunter2%ff@x",
+    "http://me:hunter2%40x",
+    "http://me:hunter2/",
+    "http://x/?token=hunter2",
+    "http://x/#hunter2",
+    "x:8500?token=hunter2",
+    "http://x/%3ftoken=hunter2?",
+  ]) {
     assert.throws(
       () => parseConsulAddress(text),
       (error) => error instanceof TypeError && !error.message.includes("hunter2"),

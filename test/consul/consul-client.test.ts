@@ -97,6 +97,15 @@ test("identity is equal only when two clients would get the same answers", () =>
   assert.equal(new Set(others.map(identity)).size, others.length);
 });
 
+test("createConsulClient() throws TypeError for what are no options", () => {
+  for (const options of [5, null, true, () => {}]) {
+    assert.throws(() => createConsulClient(options as never), {
+      name: "TypeError",
+      message: /^Cannot create a Consul client as it must be given options or an address: received /,
+    });
+  }
+});
+
 test("a client shows no secret when it is printed or serialized", () => {
   const client = createConsulClient({ token, basicAuth: { username: "u", password: `${token}-2` } });
   assert.ok(!inspect(client, { depth: 5 }).includes(token));

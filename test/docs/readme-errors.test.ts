@@ -100,9 +100,16 @@ const cases: Readonly<Record<string, Provoke>> = {
     return callError({ consul: address });
   },
 
-  [`${cannotConnect}…`]: async (rename, stack) => {
+  [`${cannotConnect}https://127.0.0.1:10000 does not speak TLS`]: async (rename, stack) => {
     const { address } = await agent(rename, stack);
-    await started(stack, { consul: address });
+    const server = await started(stack, { consul: address });
+    rename(server.address?.port ?? 0, 10_000);
+    return callError({ consul: address, tls: true });
+  },
+
+  [`${cannotConnect}unable to verify the first certificate…`]: async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    await started(stack, { consul: address, tls: makeCertificates().server });
     return callError({ consul: address, tls: true });
   },
 

@@ -105,22 +105,50 @@ describe("createConsulSource()", () => {
     assert.equal(known({ tags: ["a", "b"] }), known({ tags: ["b", "a"] }));
     assert.equal(known({ service: "hello" }), known());
     assert.equal(known({ consul: createConsulClient({ address: "https://c.test", token: "one" }) }), known());
+    assert.equal(known({ consul: { address: "https://c.test", token: () => "one" } }), known(), "whoever returns it");
     const others = [
       known({ consul: { address: "https://c.test", token: "two" } }),
       known({ consul: { address: "https://c.test" } }),
       known({ consul: { address: "https://c.test", token: "one", headers: { "X-Tenant": "1" } } }),
       known({ consul: { address: "https://d.test", token: "one" } }),
-      known({ consul: { address: "https://c.test", token: () => "one" } }),
       known({ service: "Other" }),
       known({ tags: ["v2"] }),
       known({ passingOnly: false }),
       known({ datacenter: "dc2" }),
       known({ scheme: "https" }),
       known({ filter: "x" }),
+      known({ near: "x" }),
+      known({ consul: { address: "https://c.test", token: "one", namespace: "x" } }),
+      known({ consul: { address: "https://c.test", token: "one", partition: "x" } }),
       known({ consistency: "stale" }),
     ];
     assert.equal(new Set([known(), ...others]).size, others.length + 1);
     assert.equal({ ...createConsulSource({ service: "Hello", consul: {} }), identity: "mine" }.identity, "mine");
+  });
+
+  test("is known by what a token function returns now, of options and of a client; one that throws leaves it as it was", () => {
+    let token: string | undefined = "one";
+    const options = {
+      address: "https://c.test",
+      token: () => {
+        if (token === undefined) throw new Error("no token now");
+        return token;
+      },
+    };
+    const sources = [options, createConsulClient(options)].map((consul) =>
+      createConsulSource({ service: "Hello", consul }),
+    );
+    const known = () => sources.map(({ identity }) => identity);
+    const first = known();
+    token = "two";
+    const second = known();
+    token = undefined;
+    assert.deepEqual(known(), second);
+    token = "one";
+    assert.deepEqual(known(), first);
+    assert.equal(new Set([...first, ...second]).size, 2);
+    token = undefined;
+    assert.equal(typeof createConsulSource({ service: "Hello", consul: options }).identity, "string");
   });
 
   test("rejects with ConsulError, which holds no token, and with the reason of an abort", async () => {

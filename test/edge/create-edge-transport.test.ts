@@ -114,6 +114,31 @@ describe("createEdgeTransport()", () => {
     assert.equal("error" in told[1]![1], false);
   });
 
+  test("tells the balancer of a stream that is left by `break` when its signal aborts", async () => {
+    const told: CallOutcome[] = [];
+    const balancer: NewPicker = ([endpoint]) => ({
+      pick: () => endpoint && { endpoint, done: (outcome) => void told.push(outcome) },
+    });
+    // One message by Connect's streaming protocol: flags, length, {"index":1}. Then nothing more.
+    const message = new TextEncoder().encode('\0\0\0\0\x0b{"index":1}');
+    const { client } = open(["a"], {
+      balancer,
+      fetch: async () =>
+        new Response(new ReadableStream({ start: (controller) => controller.enqueue(message) }), {
+          headers: { "Content-Type": "application/connect+json" },
+        }),
+    });
+    const controller = new AbortController();
+    for await (const { index } of client.serverStream({ count: 2 }, { signal: controller.signal })) {
+      assert.equal(index, 1);
+      break;
+    }
+    assert.equal(told.length, 0);
+    controller.abort();
+    assert.equal(told.length, 1);
+    assert.ok(told[0]?.error !== undefined);
+  });
+
   test("says what it knows without an endpoint in an empty list", async () => {
     const error = await rejection(open([]).client.unary({}));
     assert.equal(error.code, Code.Unavailable);
@@ -155,7 +180,7 @@ describe("an attempt without an answer", () => {
     assert.equal(hosts.join(""), "ab");
     down.set("b", refused());
     const error = await rejection(client.unary({}));
-    assert.match(error.rawMessage, /^none of 2 endpoints of the static list .* has answered, the last one: /);
+    assert.match(error.rawMessage, /^none of 2 endpoints tried of the static list .* has answered, the last one: /);
     assert.equal(callFate(error), "unprocessed");
   });
 
@@ -164,6 +189,55 @@ describe("an attempt without an answer", () => {
     down.set("a", refused()).set("b", lost());
     assert.equal(callFate(await rejection(client.unary({}))), "maybe-processed");
     assert.equal(callFate(await rejection(client.unaryIdempotent({}))), "maybe-processed");
+    const turned = open(["a", "b"]);
+    turned.down.set("a", lost()).set("b", refused());
+    assert.equal(callFate(await rejection(turned.client.unaryIdempotent({}))), "maybe-processed");
+    assert.equal(turned.hosts.join(""), "ab");
+  });
+
+  test("is made at five endpoints a call at most, and the next call begins with others", async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `h${10 + index}`);
+    const { client, hosts, down } = open(names);
+    for (const name of names) down.set(name, refused());
+    for (const call of [client.unary({}), collect(client.serverStream({ count: 1 }))]) {
+      const error = await rejection(call as Promise<unknown>);
+      assert.match(error.rawMessage, /^none of 5 endpoints tried of /);
+      assert.equal(callFate(error), "unprocessed");
+    }
+    assert.deepEqual([hosts.length, new Set(hosts).size], [10, 10]);
+  });
+
+  test("is not made again at an endpoint by a picker that does not heed what it must not pick", {
+    timeout: 5000,
+  }, async () => {
+    const told: unknown[] = [];
+    let picks = 0;
+    const stubborn: NewPicker = ([first]) => ({
+      pick() {
+        picks++;
+        return first && { endpoint: first, done: ({ error }) => void told.push(error) };
+      },
+    });
+    const { client, hosts, down } = open(["a", "b"], { balancer: stubborn });
+    down.set("a", refused());
+    const error = await rejection(client.unary({}));
+    assert.match(error.rawMessage, /^no answer from http:\/\/a\.test:1: /);
+    assert.equal(hosts.join(""), "a");
+    assert.equal(told.length, picks, "every pick is told how it ended");
+    assert.ok(told.every((one) => one instanceof ConnectError));
+  });
+
+  test("is remembered against its endpoint no longer where the clock is set back", async () => {
+    let offsetMs = 0;
+    const clock = createManualClock(startMs);
+    const { client, hosts, down } = open(["a", "b"], { clock: { ...clock, now: () => clock.now() + offsetMs } });
+    down.set("a", lost());
+    await client.unaryIdempotent({});
+    await client.unaryIdempotent({});
+    assert.equal(hosts.join(""), "abb");
+    offsetMs = -1;
+    await client.unaryIdempotent({});
+    assert.equal(hosts.join(""), "abbab");
   });
 
   test("uses an endpoint that is avoided where there is no other, and believes it again when it answers", async () => {
@@ -265,6 +339,15 @@ describe("an answer with an error", () => {
   }
 });
 
+test("the body of a redirect is given up", async () => {
+  const { promise: canceled, resolve } = Promise.withResolvers<void>();
+  const { client } = open(["a"], {
+    fetch: async () => new Response(new ReadableStream({ cancel: () => resolve() }), { status: 302 }),
+  });
+  await rejection(client.unary({}));
+  await canceled;
+});
+
 describe("a deadline", () => {
   test("covers all attempts, and each tells its server what is left", async () => {
     const clock = createManualClock(startMs);
@@ -289,6 +372,34 @@ describe("a deadline", () => {
     const { client } = open(["a", "b"], { fetch: () => new Promise(() => {}) });
     const error = await rejection(client.unaryIdempotent({}, { timeoutMs: 20 }));
     assert.deepEqual([error.code, error.rawMessage], [Code.DeadlineExceeded, "the operation timed out"]);
+  });
+
+  test("of the longest kind fits the digits of gRPC-Web's header", async () => {
+    const { client, inits } = open(["a"], { protocol: "grpc-web", useBinaryFormat: true });
+    await client.unary({}, { timeoutMs: 1e12 }).catch(() => {});
+    assert.equal(new Headers(inits[0]?.headers).get("Grpc-Timeout"), "2147483S");
+  });
+
+  for (const timeoutMs of [2 ** 31, 1e12, Number.POSITIVE_INFINITY]) {
+    test(`of ${timeoutMs} ms is the longest that timers can wait for`, async () => {
+      const { client, inits } = open(["a"]);
+      assert.equal((await client.unary({}, { timeoutMs })).server, "a");
+      assert.equal(new Headers(inits[0]?.headers).get("Connect-Timeout-Ms"), "2147483647");
+      const error = await rejection(collect(client.serverStream({}, { timeoutMs })));
+      assert.notEqual(error.code, Code.DeadlineExceeded, error.message);
+    });
+  }
+
+  test("that is no number is refused before anything is sent", async () => {
+    const { client, hosts } = open(["a"]);
+    for (const call of [
+      client.unary({}, { timeoutMs: Number.NaN }),
+      collect(client.serverStream({}, { timeoutMs: Number.NaN })),
+    ]) {
+      const error = await rejection(call as Promise<unknown>);
+      assert.equal(error.code, Code.InvalidArgument);
+    }
+    assert.deepEqual(hosts, []);
   });
 
   test("of the call comes before the transport's, and 0 means none", async () => {

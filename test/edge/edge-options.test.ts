@@ -120,6 +120,43 @@ describe("createEdgeTransport()", () => {
       "TypeError",
       /"cache" must come from createSnapshotCache\(\)/,
     ],
+    [
+      "a clock that is none",
+      { endpoints, clock: {} as never },
+      "TypeError",
+      /"clock" must have the functions now, schedule: received object/,
+    ],
+    [
+      "a logger that lacks a level",
+      { endpoints, logger: { info: () => {} } as never },
+      "TypeError",
+      /"logger" must have the functions debug, info, warn, error: received object/,
+    ],
+    [
+      "a Consul that is a number",
+      { service: "Hello", consul: 5 as never },
+      "TypeError",
+      /"consul" must be an address, options or a client: received 5/,
+    ],
+    [
+      "a Consul that is a number, beside a target",
+      { target: "consul:///Hello", consul: 5 as never },
+      "TypeError",
+      /"consul" must be an address, options or a client: received 5/,
+    ],
+    [
+      "a Consul that is null",
+      { service: "Hello", consul: null as never },
+      "TypeError",
+      /"consul" must be .*: received null/,
+    ],
+    [
+      "a list that is null",
+      { endpoints: null as never },
+      "TypeError",
+      /endpoints as they must be a list: received null/,
+    ],
+    ["a source that is null", { source: null as never }, "TypeError", /"source" must have .*: received null/],
     ["a negative maximum age", { endpoints, maxAgeMs: -1 }, "RangeError", /"maxAgeMs" must be >= 0: received -1/],
     [
       "a time in text",
@@ -169,6 +206,21 @@ describe("createEdgeTransport()", () => {
 
   test("takes a maximum age beyond the default staleness", () => {
     createEdgeTransport({ endpoints, maxAgeMs: 3_600_000 });
+  });
+
+  test("shows nothing of what an address of Consul may hold in its query", () => {
+    for (const consul of [
+      "http://h:8500/?token=s3cret",
+      "http://h:8500/#s3cret",
+      "http://me:s3cret@h/?x",
+      "h:8500?s3cret@",
+    ]) {
+      assert.throws(
+        () => createEdgeTransport({ service: "Hello", consul }),
+        ({ name, message }: Error) =>
+          name === "TypeError" && !message.includes("s3cret") && /Consul address/.test(message),
+      );
+    }
   });
 
   test("takes Consul as an address, as options, as a client, and in a target, and shows no token in an error", () => {

@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
+import type { EndpointSnapshot } from "../../src/edge/snapshot.ts";
+import { createSnapshotCache } from "../../src/edge/snapshot-cache.ts";
 import { createManualClock, type ManualClock } from "../../src/testing/manual-clock.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { lost, openOverSource, snapshot } from "../support/edge-fakes.ts";
@@ -152,7 +154,7 @@ describe("a snapshot", () => {
     source.read = () => Promise.resolve({ endpoints: [{ url: "ftp://a" }], confirmedAtMs: 1 } as never);
     const error = await rejection(call());
     assert.equal(error.code, Code.Unavailable);
-    assert.match(error.rawMessage, /^no answer about the test's list: Cannot list an endpoint as "url" must be/);
+    assert.match(error.rawMessage, /^no answer about the test's list: Cannot list endpoints\[0\] as "url" must be/);
   });
 
   test("survives a clock that is set back: it is refreshed, and nothing waits for the time to come again", async () => {
@@ -165,6 +167,65 @@ describe("a snapshot", () => {
     source.next = ["c"];
     assert.equal(await call(), "c");
     assert.deepEqual([source.reads, state().ageMs, state().stale], [2, 0, false]);
+  });
+});
+
+describe("an older list", () => {
+  /** A client that knows a list confirmed now, and reads with every call. */
+  async function openFresh() {
+    const clock = createManualClock(startMs);
+    let offsetMs = 0;
+    const opened = openOverSource({
+      clock: { ...clock, now: () => clock.now() + offsetMs } as ManualClock,
+      maxAgeMs: 0,
+      maxStaleMs: 0,
+    });
+    const answer = async (list: EndpointSnapshot) => {
+      opened.source.read = async () => list;
+      await clock.advance(1);
+      await opened.call().catch(() => {});
+      return opened.state();
+    };
+    await opened.call();
+    const setBack = (ms: number) => {
+      offsetMs = -ms;
+    };
+    return { clock, answer, setBack };
+  }
+
+  test("replaces no newer one, full or empty, nor begins the grace of an empty one", async () => {
+    const { clock, answer } = await openFresh();
+    for (const ids of [["c"], []]) {
+      const { endpoints, stale, ageMs } = await answer(snapshot(ids, startMs - 1));
+      assert.deepEqual([endpoints.length, ageMs], [2, clock.now() - startMs]);
+      assert.equal(stale, true, "older than maxAgeMs, which is 0");
+    }
+    const { endpoints, stale } = await answer(snapshot(["c"], clock.now() + 1));
+    assert.deepEqual([endpoints[0]?.id, stale], ["c", false]);
+  });
+
+  test("is heard where it says that its source is stale", async () => {
+    const clock = createManualClock(startMs);
+    const { call, source, openAnother } = openOverSource({ clock, cache: createSnapshotCache() });
+    // To whom no age is too old.
+    const { state } = openAnother({ maxAgeMs: 3_600_000 });
+    await call();
+    assert.equal(state().stale, false);
+    source.read = async () => ({ ...snapshot(["c"], startMs - 1), stale: true });
+    await clock.advance(60_001);
+    await call();
+    assert.deepEqual([state().endpoints.length, state().ageMs, state().stale], [2, 60_001, true]);
+    source.read = async () => snapshot(["a", "b"], clock.now());
+    await clock.advance(60_001);
+    await call();
+    assert.equal(state().stale, false);
+  });
+
+  test("of the same time is taken, as is any where the clock was set back", async () => {
+    const { answer, setBack } = await openFresh();
+    assert.equal((await answer(snapshot(["c"], startMs))).endpoints[0]?.id, "c");
+    setBack(3_600_000);
+    assert.equal((await answer(snapshot(["d"], startMs - 3_600_000))).endpoints[0]?.id, "d");
   });
 });
 
@@ -311,6 +372,46 @@ describe("waitUntil", () => {
   });
 });
 
+describe("waitUntil, where it hands back a promise", () => {
+  test("that rejects, costs no call, is logged and leaves no rejection unhandled", async () => {
+    const clock = createManualClock(startMs);
+    const logger = createRecordingLogger();
+    const { call } = openOverSource({ clock, logger, waitUntil: () => Promise.reject(new Error("not now")) as never });
+    assert.equal(await call(), "a");
+    await clock.advance(0);
+    assert.equal(logger.count("waitUntil has failed"), 1);
+  });
+});
+
+describe("an error that is kept", () => {
+  test("is plain: name, message and code of what went wrong, and nothing that hangs on it", async () => {
+    const clock = createManualClock(startMs);
+    const { call, source, state } = openOverSource({ clock });
+    class SourceError extends Error {
+      override readonly name = "SourceError";
+      readonly code = "gone";
+      readonly response = new Response("of the request");
+    }
+    const thrown = new SourceError("no route", { cause: new Error("of the request too") });
+    source.next = thrown;
+    const error = await rejection(call());
+    assert.equal(error.cause, thrown, "the call's own error has it whole");
+    const { lastError } = state();
+    assert.ok(lastError instanceof Error && lastError !== thrown);
+    assert.deepEqual(
+      [lastError.name, lastError.message, "code" in lastError && lastError.code, lastError.cause],
+      ["SourceError", "no route", "gone", undefined],
+    );
+    assert.equal("response" in lastError, false);
+    // A call that begins within the request of another finds no more than that.
+    source.read = () => Promise.reject({ response: new Response("no Error") });
+    await rejection(call());
+    const other = state().lastError;
+    assert.ok(other instanceof Error);
+    assert.deepEqual(Object.keys(other), []);
+  });
+});
+
 describe("an empty answer", () => {
   test("is held for 90 s after one that was not, and stale meanwhile", async () => {
     const clock = createManualClock(startMs);
@@ -424,7 +525,7 @@ describe("when every endpoint has failed", () => {
     await client.unaryIdempotent({});
     down.set("a", lost()).set("b", lost());
     source.next = ["a", "b", "c"];
-    await clock.advance(100);
+    await clock.advance(1000);
     assert.equal((await client.unaryIdempotent({})).server, "c");
     assert.deepEqual(hosts, ["a", "b", "a", "c"]);
     assert.equal(source.reads, 2);
@@ -439,8 +540,55 @@ describe("when every endpoint has failed", () => {
     down.set("a", lost());
     source.read = async () =>
       ({ endpoints: [{ url: "http://moved.test:1", id: "a" }], confirmedAtMs: startMs }) as never;
-    await clock.advance(100);
+    await clock.advance(1000);
     assert.equal((await client.unaryIdempotent({})).server, "moved");
+  });
+
+  test("the fifth attempt is for what reading anew shows", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down, hosts } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    source.next = ["a", "b", "c", "d", "e"];
+    await client.unaryIdempotent({});
+    for (const name of source.next) down.set(name, lost());
+    source.next = ["v", "w", "x", "y", "z"];
+    await clock.advance(1000);
+    assert.equal((await client.unaryIdempotent({})).server, "v");
+    assert.deepEqual(hosts, ["a", "b", "c", "d", "e", "v"]);
+  });
+
+  test("calls read it once a second, however many they are", async () => {
+    const clock = createManualClock(startMs);
+    const { transport, source, down } = openOverSource({ clock });
+    const client = createClient(EchoService, transport);
+    down.set("a", lost()).set("b", lost());
+    for (let second = 0; second < 3; second++) {
+      for (let calls = 0; calls < 100; calls++) await rejection(client.unaryIdempotent({}));
+      assert.equal(source.reads, 1 + second);
+      await clock.advance(second === 0 ? 999 : 1000);
+      if (second > 0) continue;
+      await rejection(client.unaryIdempotent({}));
+      assert.equal(source.reads, 1, "999 ms after the answer");
+      await clock.advance(1);
+    }
+  });
+
+  test("it is not read anew where it was read since the call began", async () => {
+    const clock = createManualClock(startMs);
+    const { openAnother, source } = openOverSource({ clock, cache: createSnapshotCache() });
+    await openAnother().call();
+    const hanging = Promise.withResolvers<Response>();
+    const slow = openAnother({ fetch: () => hanging.promise });
+    const failing = rejection(createClient(EchoService, slow.transport).unaryIdempotent({}));
+    await clock.advance(6000);
+    // The call of another request has it refreshed.
+    await openAnother().call();
+    await clock.advance(0);
+    assert.equal(source.reads, 2);
+    await clock.advance(2000);
+    hanging.reject(lost());
+    await failing;
+    assert.equal(source.reads, 2);
   });
 
   test("and none is new, the call fails with the last error; the source is not asked twice", async () => {
@@ -452,9 +600,12 @@ describe("when every endpoint has failed", () => {
     assert.equal(error.code, Code.Unavailable);
     assert.equal(
       error.rawMessage,
-      "none of 2 endpoints of the test's list has answered, the last one: no answer from http://b.test:1: fetch failed: the connection was lost",
+      "none of 2 endpoints tried of the test's list has answered, the last one: no answer from http://b.test:1: fetch failed: the connection was lost",
     );
-    assert.deepEqual([hosts, source.reads], [["a", "b"], 2]);
+    assert.deepEqual([hosts, source.reads], [["a", "b"], 1]);
+    await clock.advance(1000);
+    await rejection(client.unaryIdempotent({}));
+    assert.deepEqual([hosts, source.reads], [["a", "b", "a", "b"], 2]);
   });
 
   test("and the source fails too, the call's own error counts", async () => {
@@ -464,7 +615,7 @@ describe("when every endpoint has failed", () => {
     await client.unaryIdempotent({});
     down.set("a", lost()).set("b", lost());
     source.next = new Error("Consul is gone too");
-    await clock.advance(100);
+    await clock.advance(1000);
     assert.match((await rejection(client.unaryIdempotent({}))).rawMessage, /^none of 2 endpoints/);
   });
 });

@@ -111,6 +111,25 @@ test("what one token may see is not shown to another by their common cache", asy
   assert.deepEqual(asked, ["may", "may-not"]);
 });
 
+test("what a token function returns for one is not shown to who gets another of it", async () => {
+  await using server = await startEchoServer("one");
+  const entry = serviceEntry({ id: "one", service: { Address: "127.0.0.1", Port: server.address.port } });
+  let current = "may";
+  const token = () => current;
+  const fetch = async (_url: string, { headers }: RequestInit) =>
+    Response.json(new Headers(headers).get("X-Consul-Token") === "may" ? [entry] : []);
+  const cache = createSnapshotCache();
+  const request = () => open({ service, cache, consul: { token, fetch } }).client;
+  const kept = request();
+  assert.equal((await kept.unary({})).server, "one");
+  current = "may-not";
+  for (const client of [request(), kept]) {
+    assert.match((await rejection(client.unary({}))).rawMessage, /no instance to call/);
+  }
+  current = "may";
+  for (const client of [request(), kept]) assert.equal((await client.unary({})).server, "one");
+});
+
 describe("a source of the user's", () => {
   test("may read a KV store", async () => {
     await using server = await startEchoServer("stored");

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ConsulClientOptions } from "../../src/consul/client-options.ts";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import {
@@ -124,8 +125,10 @@ test("serviceWatchObject() gives each object a watch of its own, whatever they a
   const consul = createScriptedConsul();
   consul.setHealth([serviceEntry()]);
   const clock = createManualClock(startMs);
-  const first = openObject({ consul, clock });
-  const second = openObject({ consul, clock });
+  // All that makes two watches one but for the clock.
+  const options = { random: () => 0.5 };
+  const first = openObject({ consul, clock, options });
+  const second = openObject({ consul, clock, options });
   await read(first.object, clock);
   await read(second.object, clock);
   assert.equal(consul.waiting, 2);
@@ -313,9 +316,10 @@ test("serviceWatchObject() ignores what was stored for another question or in an
   await read(other.object, other.clock);
   await idle(other.clock);
   const logger = createRecordingLogger();
-  const description = 'service "HelloService" of Consul at http://scripted';
-  const stored = [...other.store.values()][0];
-  for (const value of [stored, 1, null, { description }, { description, endpoints: [{ url: 1 }], confirmedAtMs: 1 }]) {
+  const stored = [...other.store.values()][0] as { readonly key: string };
+  const key = stored.key.replace("other", "helloservice");
+  assert.notEqual(key, stored.key);
+  for (const value of [stored, 1, null, { key }, { key, endpoints: [{ url: 1 }], confirmedAtMs: 1 }]) {
     const store = new Map([...other.store.keys()].map((key) => [key, value]));
     const { object, consul, clock } = openObject({ store, options: { logger } });
     consul.failure = networkError();
@@ -325,6 +329,114 @@ test("serviceWatchObject() ignores what was stored for another question or in an
     await idle(clock);
   }
   assert.equal(logger.count("stored snapshot"), 2, "a shape that is wrong is told of");
+});
+
+test("serviceWatchObject() serves what it has stored to the same question alone, and stores no secret", async () => {
+  const client = (options: ConsulClientOptions) =>
+    createConsulClient({
+      address: "https://c.test",
+      token: "s3cret",
+      fetch: async () => Response.json([]),
+      ...options,
+    });
+  const asked: Partial<ServiceWatchOptions> = { consul: client({}), near: "_agent" };
+  const store = new Map<string, unknown>();
+  const first = openObject({
+    store,
+    options: { ...asked, consul: client({ fetch: async () => Response.json([serviceEntry()]) }) },
+  });
+  await read(first.object, first.clock);
+  await idle(first.clock);
+  assert.doesNotMatch(JSON.stringify([...store]), /s3cret/);
+  const away = { fetch: () => Promise.reject(new TypeError("fetch failed")) };
+  const knows = async (options: Partial<ServiceWatchOptions>) => {
+    const { object, clock } = openObject({
+      store: new Map(store),
+      options: { ...asked, consul: client(away), ...options },
+    });
+    const response = get(object);
+    await clock.advance(1000);
+    const { status } = await response;
+    await idle(clock);
+    return status === 200;
+  };
+  assert.equal(await knows({}), true);
+  assert.equal(await knows({ consul: client({ ...away, token: "another" }) }), true, "a token that was renewed");
+  for (const other of [
+    { scheme: "https" },
+    { passingOnly: false },
+    { near: "n2" },
+    { consistency: "stale" },
+    { tags: ["v2"] },
+    { filter: "x" },
+    { datacenter: "dc2" },
+    { consul: client({ ...away, address: "https://d.test" }) },
+    { consul: client({ ...away, datacenter: "dc2" }) },
+    { consul: client({ ...away, namespace: "team" }) },
+    { consul: client({ ...away, partition: "team" }) },
+  ] as const satisfies readonly Partial<ServiceWatchOptions>[]) {
+    assert.equal(await knows(other), false, Object.keys(other)[0]);
+  }
+});
+
+test("serviceWatchObject() goes on without a storage that does not answer within a second", async () => {
+  const logger = createRecordingLogger();
+  const storage = { get: () => new Promise(() => {}), put: async () => {} };
+  const { object, consul, clock } = openObject({
+    state: { id: { name: "HelloService" }, storage },
+    options: { logger },
+  });
+  consul.setHealth([serviceEntry()]);
+  const response = get(object);
+  await clock.advance(999);
+  assert.equal(consul.count("health"), 0);
+  await clock.advance(1);
+  assert.equal((await response).status, 200);
+  assert.equal(logger.count("Cannot read the stored"), 1);
+  await idle(clock);
+});
+
+test("serviceWatchObject() believes no stored time that is later than now", async () => {
+  const store = new Map<string, unknown>();
+  const before = openObject({ store, clock: createManualClock(startMs + 86_400_000) });
+  before.consul.setHealth([serviceEntry()]);
+  await read(before.object, before.clock);
+  before.consul.setHealth([]);
+  await before.clock.advance(0);
+  const emptied = structuredClone([...store]);
+  await idle(before.clock);
+
+  const clock = createManualClock(startMs);
+  const after = openObject({ clock, store: new Map(emptied) });
+  after.consul.failure = networkError();
+  const answer = await read(after.object, clock);
+  assert.deepEqual([answer.confirmedAtMs, answer.endpoints.length, answer.stale], [startMs, 1, true]);
+  await idle(clock);
+  // The grace has begun now, whenever Consul is back.
+  const again = createManualClock(startMs);
+  const third = openObject({ clock: again, store: new Map(emptied), options: { idleMs: 200_000 } });
+  third.consul.failure = networkError();
+  assert.equal((await read(third.object, again)).endpoints.length, 1);
+  await again.advance(45_000);
+  third.consul.failure = undefined;
+  await again.advance(44_999);
+  assert.equal((await read(third.object, again)).endpoints.length, 1);
+  await again.advance(1);
+  assert.equal((await read(third.object, again)).endpoints.length, 0);
+  await idle(again);
+});
+
+test("serviceWatchObject() does not end a watch that a request still waits for", async () => {
+  const { object, consul, clock } = openObject({ options: { idleMs: 100, waitTimeoutMs: 5000 } });
+  consul.setHealth([serviceEntry()]);
+  const gate = Promise.withResolvers<void>();
+  consul.gate = () => gate.promise;
+  const response = get(object);
+  await clock.advance(4000);
+  gate.resolve();
+  await clock.advance(0);
+  assert.equal((await response).status, 200);
+  await idle(clock);
 });
 
 test("serviceWatchObject() stores a changed list at once, and a confirmed one once a minute", async () => {
@@ -439,7 +551,37 @@ test("serviceWatchObject() answers 500 and says why where the options are no goo
       ({ TOKEN }) => {
         throw new Error(`no such token: ${TOKEN}`);
       },
-      /^The options of the watch cannot be had: Error: no such token: \*\*\*\n$/,
+      /^The options of the watch cannot be had: Error\n$/,
+    ],
+    [
+      // A binding within another, which no one could know of.
+      ({ TOKEN }) => {
+        throw new SyntaxError(JSON.stringify({ nested: [`${TOKEN.toUpperCase()}`, TOKEN] }));
+      },
+      /^The options of the watch cannot be had: SyntaxError\n$/,
+    ],
+    [
+      ({ TOKEN }) => {
+        throw Object.assign(new Error("x"), { name: `no ${TOKEN}` });
+      },
+      /^The options of the watch cannot be had: Error\n$/,
+    ],
+    [
+      ({ TOKEN }) => {
+        throw TOKEN;
+      },
+      /^The options of the watch cannot be had: string\n$/,
+    ],
+    [() => undefined as never, /^Cannot watch a service as its options must be an object: received undefined\n$/],
+    [(_env, name) => ({ service: name, consul: 5 as never }), /must be given options or an address: received 5/],
+    [({ TOKEN }, name) => ({ service: name, consul: `http://h:8500/?token=${TOKEN}` }), /no query and no fragment/],
+    [
+      ({ TOKEN }, name) => ({ service: name, consul: {}, near: { TOKEN } as never }),
+      /"near" must be .*: received object/,
+    ],
+    [
+      ({ TOKEN }, name) => ({ service: name, consul: {}, idleMs: TOKEN as never }),
+      /"idleMs" must be > 0: received string/,
     ],
   ];
   for (const [options, expected] of cases) {
@@ -449,8 +591,17 @@ test("serviceWatchObject() answers 500 and says why where the options are no goo
       const text = await response.text();
       assert.equal(response.status, 500);
       assert.match(text, expected);
-      assert.doesNotMatch(text, /s3cret/);
+      assert.doesNotMatch(text, /s3cret/i);
     }
+  }
+});
+
+test("serviceWatchObject() throws TypeError where it is given no function", () => {
+  for (const options of [undefined, null, { service: "HelloService" }]) {
+    assert.throws(() => serviceWatchObject(options as never), {
+      name: "TypeError",
+      message: /^Cannot make a class that watches a service as "options" must be a function: received /,
+    });
   }
 });
 
@@ -499,6 +650,30 @@ test("createWatchObjectSource() reads the object's snapshot", async () => {
   const { endpoints, confirmedAtMs } = await snapshot;
   assert.deepEqual([endpoints.map(({ url }) => url), confirmedAtMs], [["http://10.0.0.1:10000"], startMs]);
   await idle(clock);
+});
+
+test("createWatchObjectSource() is known by the stub's id where that tells it from others", () => {
+  const fetch = async () => new Response();
+  const known = (id: unknown, name?: unknown) => createWatchObjectSource({ fetch, id, name } as never);
+  assert.equal(known({ toString: () => "4f2a" }, "Hello").identity, "durable object 4f2a");
+  assert.equal(known({ toString: () => "4f2a" }, "Hello").description, 'the Durable Object "Hello"');
+  const throwing = {
+    toString: () => {
+      throw new Error("no such method");
+    },
+  };
+  for (const id of [
+    undefined,
+    null,
+    {},
+    Object.create(null),
+    { toString: () => "" },
+    { toString: () => 5 },
+    throwing,
+  ]) {
+    assert.equal("identity" in known(id, () => {}), false);
+  }
+  assert.equal(known(undefined, () => {}).description, "the Durable Object");
 });
 
 test("createWatchObjectSource() hands on what the object says of its list: stale, and a grace that nobody has to wait for twice", async () => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
+import type { NewPicker } from "../../src/balancer/picker.ts";
 import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
 import { cacheEntry, createSnapshotCache } from "../../src/edge/snapshot-cache.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
@@ -75,7 +76,7 @@ describe("a cache", () => {
     await clock.advance(0);
     source.answer(["new"]);
     assert.equal(await second, "new");
-    slow.resolve({ endpoints: ["http://old.test:1"], confirmedAtMs: startMs } as never);
+    slow.resolve({ endpoints: ["http://old.test:1"], confirmedAtMs: clock.now() } as never);
     assert.equal(await first, "new");
   });
 
@@ -106,6 +107,75 @@ describe("a cache", () => {
       again.map(({ reads }) => reads),
       [1, 0],
     );
+  });
+
+  test("lets go first of the source that was not asked for the longest", async () => {
+    const clock = createManualClock(startMs);
+    const { openAnother } = openOverSource({ clock, cache: createSnapshotCache() });
+    const named = (index: number) => Object.assign(createHandSource(clock.now, ["c"]), { identity: `list ${index}` });
+    for (let index = 0; index < 100; index++) await openAnother({ source: named(index) }).call();
+    await openAnother({ source: named(0) }).call();
+    await openAnother({ source: named(100) }).call();
+    const again = [named(0), named(1)];
+    for (const source of again) await openAnother({ source }).call();
+    assert.deepEqual(
+      again.map(({ reads }) => reads),
+      [0, 1],
+    );
+  });
+
+  test("gives a transport with another policy a picker of that policy", async () => {
+    const clock = createManualClock(startMs);
+    const { openAnother } = openOverSource({ clock, cache: createSnapshotCache() });
+    const last: NewPicker = (ready) => ({
+      pick: () => {
+        const endpoint = ready.at(-1);
+        return endpoint && { endpoint, done: () => {} };
+      },
+    });
+    assert.equal(await openAnother().call(), "a");
+    for (let i = 0; i < 3; i++) assert.equal(await openAnother({ balancer: last }).call(), "b");
+    assert.equal(await openAnother().call(), "a");
+  });
+
+  test("keeps no failure of an attempt that another one has overtaken", async () => {
+    const clock = createManualClock(startMs);
+    const { openAnother, source } = openOverSource({ clock, cache: createSnapshotCache() });
+    const slow = Promise.withResolvers<never>();
+    const { read } = source;
+    source.read = () => slow.promise;
+    const first = openAnother().call();
+    await clock.advance(1);
+    source.read = read;
+    const second = openAnother();
+    assert.equal(await second.call(), "a");
+    slow.reject(new Error("too late"));
+    assert.equal(await first, "b");
+    assert.deepEqual([second.state().stale, "lastError" in second.state()], [false, false]);
+  });
+
+  test("follows a source that changes whose rights it uses: neither list nor read is the other's", async () => {
+    const clock = createManualClock(startMs);
+    const { openAnother, source } = openOverSource({ clock, cache: createSnapshotCache() });
+    let identity = "one";
+    Object.defineProperty(source, "identity", { get: () => identity });
+    const { call, state } = openAnother();
+    source.next = ["a"];
+    assert.equal(await call(), "a");
+    identity = "two";
+    assert.equal(state().ageMs, undefined);
+    source.next = undefined;
+    const waiting = call();
+    await clock.advance(0);
+    identity = "three";
+    const other = call();
+    await clock.advance(0);
+    assert.equal(source.reads, 3, "a read of another's is not waited for");
+    source.answer(["b"]);
+    assert.deepEqual(await Promise.all([waiting, other]), ["b", "b"]);
+    identity = "one";
+    assert.equal(await call(), "a");
+    assert.equal(source.reads, 3);
   });
 
   test("holds plain data: no promise of a read, nothing of the fetch", async () => {

@@ -62,24 +62,28 @@ test("StaticResolver.update() tells listeners what differs, in order, also from 
 
 test("createStaticResolver() refuses what is no list of origins, and update() keeps the old list then", () => {
   const cases: readonly [StaticEndpoint[], RegExp][] = [
-    [["localhost:80"], /"url" must be an http or https origin .*: received "localhost:80"/],
+    [["localhost:80"], /"url" must be an http or https origin .*: received text without :\/\/$/],
     [["10.0.0.1"], /"url" must be an http or https origin/],
     [["ftp://a"], /"url"/],
     [["http://a/path"], /"url"/],
     [["http://a?q"], /"url"/],
     [["http://a:0"], /"url"/],
-    [["http://user:secret@a"], /received one with credentials/],
-    [["http://a", "http://a:80"], /ids must be unique: received "http:\/\/a:80" twice/],
+    [["http://user:secret@a"], /Cannot list endpoints\[0\] as "url" must be .*: received "http:\/\/…"$/],
+    [["http://a", "http://a:80"], /Cannot list endpoints\[1\] as ids must be unique: received that of endpoints\[0\]$/],
     [[{ url: "http://a", weight: 0 }], /"weight" must be an integer from 1 to 65535: received 0/],
     // JavaScript has no compiler to ask.
-    ["http://a" as never, /must be a list: received "http:\/\/a"/],
-    [[7 as never], /it must be a URL, or an object with a "url": received 7/],
+    ["http://a" as never, /must be a list: received string/],
+    [
+      ["http://ok", 7 as never],
+      /Cannot list endpoints\[1\] as it must be a URL, or an object with a "url": received 7/,
+    ],
     [[{ id: "a" } as never], /"url" must be an http or https origin .*: received undefined/],
     [[{ url: "http://a", id: 1 as never }], /"id" must be text: received 1/],
     [[{ url: "http://a", zone: null as never }], /"zone" must be text: received null/],
-    [[{ url: "http://a", health: "critical" as never }], /"health" must be passing or warning: received "critical"/],
-    [[{ url: "http://a", tags: "x" as never }], /"tags" must be a list of texts: received "x"/],
-    [[{ url: "http://a", meta: { a: 1 } as never }], /"meta" must be an object of texts: received {"a":1}/],
+    [[{ url: "http://a", health: "critical" as never }], /"health" must be passing or warning: received another text/],
+    [[{ url: "http://a", tags: "x" as never }], /"tags" must be a list of texts: received string/],
+    [[{ url: "http://a", tags: ["x", 5 as never] }], /"tags" must be a list of texts: received 5 at 1/],
+    [[{ url: "http://a", meta: { a: 1 } as never }], /"meta" must be an object of texts: received 1 at 0/],
   ];
   const resolver = createStaticResolver(["http://old:1"]);
   for (const [list, message] of cases) {

@@ -230,6 +230,61 @@ describe("parseTarget()", () => {
   }
 });
 
+describe("parseTarget() on what may be credentials", () => {
+  for (const target of [
+    `consul://user:pa?${secret}=1@host/svc`,
+    `consul://user?${secret}=1@host/svc`,
+    `consul://user:8500?scheme=${secret}@host/svc`,
+    `consul://user:8500?wait=${secret}@host/svc`,
+    `consul://user:8500?token_${secret}=1@host/svc`,
+    `consul://user:pa?token_${secret}=1`,
+    `consul://user:${secret}%40host:8500/svc`,
+    `consul://user:${secret}%2540host/svc`,
+    `consul://user%3A${secret}/svc`,
+    `consul://${secret}%40host/svc`,
+    `consul://user:${secret}/svc`,
+    `consul://user:${secret}`,
+    `consul://user:8500/${secret}%40host/svc`,
+    `consul://h/user:${secret}/svc`,
+    `consul://h/user%3A${secret}%2F..`,
+    `consul://h/user:${secret}%00`,
+    `consul://[::1]:${secret}/svc`,
+    `consul://::1:${secret}/svc`,
+    `consul+https://user:${secret}/svc`,
+    `http://user:${secret}/svc`,
+  ]) {
+    test(`parseTarget() shows no more of ${target.replace(secret, "…")} than its scheme and the rule`, () => {
+      const message = refusalOf(() => parseTarget(target));
+      const scheme = target.slice(0, target.indexOf("://"));
+      assert.ok(message.startsWith("Cannot use a target as "), message);
+      assert.ok(message.includes(`: received "${scheme}://…"`), message);
+    });
+  }
+
+  for (const target of [`user:${secret}/svc`, `user:${secret}@host`]) {
+    test(`parseTarget() shows nothing of ${target.replace(secret, "…")}, which has no scheme`, () => {
+      assert.match(
+        refusalOf(() => parseTarget(target)),
+        /: received "…"$/,
+      );
+    });
+  }
+
+  test("parseTarget() shows a digits-only password no more than another, where it is no port", () => {
+    assert.match(
+      refusalOf(() => parseTarget("consul://user:481516/svc")),
+      /: received "consul:\/\/…"$/,
+    );
+  });
+
+  test("parseTarget() shows addresses and ports, which are no credentials", () => {
+    for (const place of ["h:1/a/b", "[::1]:1/a/b", "127.0.0.1:65535/", "[x]/S", "h:/S"]) {
+      const message = refusalOf(() => parseTarget(`consul://${place}`));
+      assert.ok(message.endsWith(`: received "consul://${place}"`), message);
+    }
+  });
+});
+
 describe("mergeTarget()", () => {
   test("mergeTarget() puts target and options together", () => {
     const { consul, ...query } = mergeTarget({

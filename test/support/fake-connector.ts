@@ -15,6 +15,8 @@ export class FakeConnection implements Connection {
   state: ConnectionState = { type: "idle" };
   behaviour: FakeBehaviour = "answer";
   calls = 0;
+  /** What the last call was told of its deadline. */
+  timeoutMs: number | undefined;
   /** False: calls are in flight that do not end, so `drain()` waits for `close()`. */
   drains = true;
   readonly #closed = Promise.withResolvers<void>();
@@ -39,10 +41,12 @@ export class FakeConnection implements Connection {
     });
     this.transport = {
       unary: async (...args) => {
+        this.timeoutMs = args[2];
         await this.#meet(args[1]);
         return answers.unary(...args);
       },
       stream: async (...args) => {
+        this.timeoutMs = args[2];
         await this.#meet(args[1]);
         return answers.stream(...args);
       },

@@ -7,6 +7,7 @@ import { type BalancedTransportOptions, createBalancedTransport } from "../../sr
 import { callFate } from "../../src/transport/call-fate.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
+import { pause } from "../support/eventually.ts";
 import { createFakeConnector } from "../support/fake-connector.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -101,6 +102,56 @@ describe("createBalancedTransport()", () => {
     await transport.close();
   });
 
+  for (const timeoutMs of [2 ** 31 - 1, 2 ** 31, 1e12, Number.POSITIVE_INFINITY]) {
+    test(`a timeout of ${timeoutMs} ms is the longest that timers can wait for`, async () => {
+      const { fake, transport, client } = setUp({ initial: [a] });
+      const unary = client.unary({ text: "unary" }, { timeoutMs });
+      const streamed = (async () => {
+        const texts: string[] = [];
+        for await (const { text } of client.serverStream({ text: "stream", count: 2 }, { timeoutMs })) texts.push(text);
+        return texts;
+      })();
+      // An overflown timer fires after 1 ms.
+      await pause(30);
+      fake.of("a").becomeReady();
+      assert.equal((await unary).text, "unary");
+      assert.equal(fake.of("a").timeoutMs, 2_147_483_647);
+      assert.deepEqual(await streamed, ["stream", "stream"]);
+      assert.equal(fake.of("a").timeoutMs, 2_147_483_647);
+      await transport.close();
+    });
+  }
+
+  for (const timeoutMs of [Number.NaN, "5000", 5000n]) {
+    test(`a timeout of ${typeof timeoutMs} ${timeoutMs} is an invalid argument, and nothing is opened`, async () => {
+      const { resolver, transport, client } = setUp({ initial: [a] });
+      const options = { timeoutMs: timeoutMs as number };
+      const stream = async () => {
+        for await (const _ of client.serverStream({ count: 1 }, options)) assert.fail("it answered");
+      };
+      for (const call of [client.unary({}, options), stream()]) {
+        const error = await rejection(call);
+        assert.equal(error.code, Code.InvalidArgument);
+        assert.match(error.rawMessage, /^Cannot call \w+ as "timeoutMs" must be a number of milliseconds: received /);
+      }
+      // A transport's methods reject: they never throw.
+      const { unary } = EchoService.method;
+      const rejected = transport.unary(unary, undefined, options.timeoutMs, undefined, {});
+      assert.equal((await rejection(rejected)).code, Code.InvalidArgument);
+      assert.equal(resolver.listeners, 0);
+      await transport.close();
+    });
+  }
+
+  test("tells the server a deadline in whole milliseconds", async () => {
+    const { fake, transport, client } = setUp({ initial: [a] });
+    const first = client.unary({}, { timeoutMs: 60_000.5 });
+    fake.of("a").becomeReady();
+    await first;
+    assert.equal(fake.of("a").timeoutMs, 60_001);
+    await transport.close();
+  });
+
   test("a call that was aborted while it waited is canceled", async () => {
     const { transport, client } = setUp();
     const controller = new AbortController();
@@ -150,6 +201,27 @@ describe("createBalancedTransport()", () => {
     );
     assert.equal(error.code, Code.Unavailable);
     assert.match(error.rawMessage, /refused/);
+    await transport.close();
+  });
+
+  test("tries an endpoint once where the picker does not heed what it must not pick", async () => {
+    const outcomes: unknown[] = [];
+    let picks = 0;
+    const balancer: NewPicker = ([only]) => ({
+      pick() {
+        if (++picks > 10) throw new Error("picked for ever");
+        return only && { endpoint: only, done: ({ error }) => outcomes.push(error) };
+      },
+    });
+    const { fake, transport, call } = setUp({ initial: [a], balancer });
+    const pending = rejection(call());
+    fake.of("a").behaviour = "refuse";
+    fake.of("a").becomeReady();
+    const error = await pending;
+    assert.equal(error.rawMessage, "a refused");
+    assert.equal(fake.of("a").calls, 1);
+    // Both picks are told of their end.
+    assert.equal(outcomes.length, 2);
     await transport.close();
   });
 

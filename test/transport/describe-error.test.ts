@@ -18,6 +18,12 @@ test("describeError() says what the error says, and what fetch wraps", () => {
     [new Error("connect failed", { cause: socket }), "connect failed (ECONNREFUSED)"],
     [new ConnectError("reset", Code.Unavailable), "reset"],
     [new ConnectError("reset", Code.Unavailable, undefined, undefined, socket), "reset"],
+    [
+      Object.assign(new Error("12:error:0A:SSL routines:f:unexpected message:a.c:7:\n"), { code: "ERR_SSL_X" }),
+      "12:error:0A:SSL routines:f:unexpected message:a.c:7: (ERR_SSL_X)",
+    ],
+    [new ConnectError("one\n  two\r\n", Code.Unavailable), "one two"],
+    ["one\ntwo", "one two"],
     [new AggregateError([new Error("first"), new Error("second")]), "first"],
   ];
   for (const [error, text] of cases) assert.equal(describeError(error), text);
