@@ -10,7 +10,7 @@ import { projectFolder } from "./runtimes.ts";
 /** A room may import the rooms above it, and none beside it. `edge.ts` is the entry; the last are server.ts and client.ts. */
 const layers: readonly (readonly string[])[] = [
   ["core", "gen"],
-  ["consul", "balancer"],
+  ["consul", "balancer", "http2"],
   ["resolver", "registry", "runtime"],
   ["transport", "connector", "server"],
   ["client", "edge"],
@@ -29,7 +29,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that run wherever there is fetch: no Node module, and no package that needs one. */
-const portableRooms = ["core", "consul", "balancer", "resolver", "registry", "transport", "edge", "edge.ts"];
+const portableRooms = ["core", "consul", "balancer", "http2", "resolver", "registry", "transport", "edge", "edge.ts"];
 const nodePackages = ["@connectrpc/connect-node"];
 
 const roomsThatKnowHello = ["hello", "cli"];

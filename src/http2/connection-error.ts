@@ -1,0 +1,13 @@
+// An offence that ends the connection. Thrown inside the engine only: it becomes a GOAWAY and an `onError`.
+
+/** RFC 9113, section 5.4.1. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+  /** One of ErrorCode. */
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,296 @@
+// What a connection sends: frames, in turn among the streams, as far as the peer's windows and the socket allow. RFC 9113, sections 5.2 and 6.
+
+import {
+  defaultMaxFrameBytes,
+  defaultWindowBytes,
+  Flag,
+  FrameType,
+  frameHeadBytes,
+  putFrameHead,
+  putUint32,
+} from "./frame.ts";
+import { HeaderEncoder } from "./hpack/header-encoder.ts";
+import { Output } from "./output.ts";
+import type { Pending, PreparedFields, Stream } from "./stream.ts";
+
+/** Output that is put together before the socket must take it. */
+const maxOutputBytes: number = 256 * 1024;
+
+/** Told what has been put into frames. */
+export interface SenderOwner {
+  /** There is something to flush. */
+  onWritten(): void;
+  /** A DATA frame of some size went out: the peer's windows are of use. */
+  onDataSent(): void;
+  /** END_STREAM is in a frame. */
+  onEndSent(stream: Stream): void;
+}
+
+export class Sender {
+  readonly output: Output = new Output();
+  readonly encoder: HeaderEncoder = new HeaderEncoder();
+  /** The peer's SETTINGS_MAX_FRAME_SIZE. */
+  maxFrameBytes: number = defaultMaxFrameBytes;
+  /** What the peer takes on the connection. */
+  window: number = defaultWindowBytes;
+  /** Bytes of data that wait, on all streams. */
+  pendingBytes = 0;
+  /** Whether the socket takes more. */
+  writable = true;
+  readonly #owner: SenderOwner;
+  readonly #turns: Stream[] = [];
+
+  constructor(owner: SenderOwner) {
+    this.#owner = owner;
+  }
+
+  /** Whether streams wait for their turn. */
+  get hasTurns(): boolean {
+    return this.#turns.length > 0;
+  }
+
+  /** Sends response headers, or trailers with `end`, behind whatever data waits. */
+  sendHeaders(stream: Stream, prepared: PreparedFields, extra: readonly string[] | undefined, end: boolean): void {
+    if (stream.closed || stream.localEnd) return;
+    if (stream.firstPending !== undefined) {
+      if (end) stream.localEnd = true;
+      this.wait(stream, {
+        head: undefined,
+        body: noBytes,
+        sent: 0,
+        end,
+        trailers: { prepared, extra },
+        next: undefined,
+      });
+      return;
+    }
+    this.writeHeaders(stream, prepared, extra, end);
+  }
+
+  /**
+   * Sends `head` (a few bytes) and `body` as data. Returns false where some of it has to wait: `onDrained` follows then. `body` must
+   * not change afterwards.
+   */
+  sendData(stream: Stream, head: Uint8Array | undefined, body: Uint8Array, end: boolean): boolean {
+    if (stream.closed || stream.localEnd) return true;
+    if (end) stream.localEnd = true;
+    const headBytes = head === undefined ? 0 : head.length;
+    const length = headBytes + body.length;
+    if (
+      stream.firstPending === undefined &&
+      (length === 0 || (length <= stream.sendWindow && length <= this.window)) &&
+      length <= this.maxFrameBytes &&
+      this.writable &&
+      this.output.length < maxOutputBytes
+    ) {
+      this.writeData(stream, head, 0, headBytes, body, 0, body.length, end);
+      return true;
+    }
+    this.wait(stream, {
+      head: head?.slice(),
+      body,
+      sent: 0,
+      end,
+      trailers: undefined,
+      next: undefined,
+    });
+    return false;
+  }
+
+  wait(stream: Stream, pending: Pending): void {
+    const bytes = (pending.head?.length ?? 0) + pending.body.length;
+    stream.pendingBytes += bytes;
+    this.pendingBytes += bytes;
+    if (stream.lastPending === undefined) stream.firstPending = pending;
+    else stream.lastPending.next = pending;
+    stream.lastPending = pending;
+    this.queue(stream);
+  }
+
+  queue(stream: Stream): void {
+    if (stream.queued) return;
+    stream.queued = true;
+    this.#turns.push(stream);
+    this.#owner.onWritten();
+  }
+
+  /** Puts waiting data into frames, a frame a stream in turn, as far as windows and the socket allow. */
+  pump(): void {
+    const turns = this.#turns;
+    let at = 0;
+    for (; at < turns.length && this.output.length < maxOutputBytes; at++) {
+      const stream = turns[at];
+      if (stream === undefined) continue;
+      stream.queued = false;
+      if (stream.closed) continue;
+      if (this.#sendTurn(stream) && !stream.closed && stream.firstPending !== undefined) {
+        stream.queued = true;
+        turns.push(stream);
+      }
+      if (this.window <= 0 && !this.#hasWindowless(turns, at + 1)) {
+        at++;
+        break;
+      }
+    }
+    if (at > 0) turns.splice(0, at);
+  }
+
+  /** Whether some stream has only headers or an empty end to send, which need no window. */
+  #hasWindowless(turns: readonly Stream[], from: number): boolean {
+    for (let at = from; at < turns.length; at++) {
+      const first = turns[at]?.firstPending;
+      if (first !== undefined && (first.trailers !== undefined || first.body.length === 0)) return true;
+    }
+    return false;
+  }
+
+  /** Sends a frame of a stream; false where its window, or the connection's, has to open first. */
+  #sendTurn(stream: Stream): boolean {
+    const pending = stream.firstPending;
+    if (pending === undefined) return false;
+    if (pending.trailers !== undefined) {
+      this.#shift(stream);
+      this.writeHeaders(stream, pending.trailers.prepared, pending.trailers.extra, pending.end);
+      return true;
+    }
+    const headBytes = pending.head === undefined ? 0 : pending.head.length;
+    const left = headBytes + pending.body.length - pending.sent;
+    const length = Math.min(left, stream.sendWindow, this.window, this.maxFrameBytes);
+    if (length <= 0 && left > 0) {
+      // The connection's window is every stream's: this one stays in line for it.
+      if (this.window <= 0 && stream.sendWindow > 0) {
+        stream.queued = true;
+        this.#turns.push(stream);
+      }
+      return false;
+    }
+    const { sent } = pending;
+    pending.sent += length;
+    stream.pendingBytes -= length;
+    this.pendingBytes -= length;
+    const isWhole = length === left;
+    if (isWhole) this.#shift(stream);
+    const headTo = Math.min(headBytes, sent + length);
+    const headFrom = Math.min(sent, headTo);
+    const from = Math.max(sent - headBytes, 0);
+    const to = Math.max(sent + length - headBytes, 0);
+    this.writeData(stream, pending.head, headFrom, headTo, pending.body, from, to, isWhole && pending.end);
+    if (isWhole && stream.firstPending === undefined && !stream.closed) stream.listener.onDrained();
+    return true;
+  }
+
+  #shift(stream: Stream): void {
+    stream.firstPending = stream.firstPending?.next;
+    if (stream.firstPending === undefined) stream.lastPending = undefined;
+  }
+
+  /** One DATA frame: `head` from `headFrom` to `headTo`, then `body` from `from` to `to`. */
+  writeData(
+    stream: Stream,
+    head: Uint8Array | undefined,
+    headFrom: number,
+    headTo: number,
+    body: Uint8Array,
+    from: number,
+    to: number,
+    end: boolean,
+  ): void {
+    const output = this.output;
+    const length = headTo - headFrom + to - from;
+    output.reserve(frameHeadBytes + headTo - headFrom);
+    output.pos = putFrameHead(output.buf, output.pos, length, FrameType.data, end ? Flag.endStream : 0, stream.id);
+    if (head !== undefined) for (let at = headFrom; at < headTo; at++) output.buf[output.pos++] = head[at] ?? 0;
+    if (to > from) output.append(body, from, to);
+    stream.sendWindow -= length;
+    this.window -= length;
+    if (length > 256) this.#owner.onDataSent();
+    this.#sentEnd(stream, end);
+  }
+
+  writeHeaders(stream: Stream, prepared: PreparedFields, extra: readonly string[] | undefined, end: boolean): void {
+    const output = this.output;
+    const bytes = this.#bytesOf(prepared);
+    const bound = bytes.length + (extra === undefined ? 0 : HeaderEncoder.bound(extra));
+    if (end) stream.localEnd = true;
+    const flags = end ? Flag.endStream | Flag.endHeaders : Flag.endHeaders;
+    if (bound <= this.maxFrameBytes) {
+      output.reserve(frameHeadBytes + bound);
+      const { buf } = output;
+      const start = output.pos;
+      let at = start + frameHeadBytes;
+      for (let index = 0; index < bytes.length; index++) buf[at++] = bytes[index] ?? 0;
+      if (extra !== undefined) at = this.encoder.encodeUnindexed(extra, buf, at);
+      putFrameHead(buf, start, at - start - frameHeadBytes, FrameType.headers, flags, stream.id);
+      output.pos = at;
+    } else {
+      const block = new Uint8Array(bound);
+      block.set(bytes);
+      const length = extra === undefined ? bytes.length : this.encoder.encodeUnindexed(extra, block, bytes.length);
+      this.#writeSplit(stream.id, block.subarray(0, length), end);
+    }
+    this.#sentEnd(stream, end);
+  }
+
+  /** A block larger than a frame: section 6.10. */
+  #writeSplit(streamId: number, block: Uint8Array, end: boolean): void {
+    const most = this.maxFrameBytes;
+    for (let at = 0; at === 0 || at < block.length; at += most) {
+      const to = Math.min(at + most, block.length);
+      const flags = (to === block.length ? Flag.endHeaders : 0) | (at === 0 && end ? Flag.endStream : 0);
+      this.writeFrame(at === 0 ? FrameType.headers : FrameType.continuation, flags, streamId, block.subarray(at, to));
+    }
+  }
+
+  #bytesOf(prepared: PreparedFields): Uint8Array {
+    if (prepared.bytes !== undefined && prepared.version === this.encoder.version) return prepared.bytes;
+    const { version } = this.encoder;
+    const room = new Uint8Array(HeaderEncoder.bound(prepared.fields));
+    const bytes = room.subarray(0, this.encoder.encode(prepared.fields, room, 0));
+    // Bytes that add to the peer's table may go once only.
+    if (version === this.encoder.version) {
+      prepared.bytes = bytes;
+      prepared.version = version;
+    }
+    return bytes;
+  }
+
+  #sentEnd(stream: Stream, end: boolean): void {
+    if (end) {
+      stream.localEndSent = true;
+      this.#owner.onEndSent(stream);
+    }
+    this.#owner.onWritten();
+  }
+
+  writeReset(streamId: number, code: number): void {
+    this.output.reserve(frameHeadBytes + 4);
+    const { buf, pos } = this.output;
+    this.output.pos = putUint32(buf, putFrameHead(buf, pos, 4, FrameType.rstStream, 0, streamId), code);
+    this.#owner.onWritten();
+  }
+
+  writeWindowUpdate(streamId: number, bytes: number): void {
+    if (bytes <= 0) return;
+    this.output.reserve(frameHeadBytes + 4);
+    const { buf, pos } = this.output;
+    this.output.pos = putUint32(buf, putFrameHead(buf, pos, 4, FrameType.windowUpdate, 0, streamId), bytes);
+  }
+
+  writeGoaway(lastStreamId: number, code: number, reason: string): void {
+    const payload = new Uint8Array(8 + Math.min(reason.length, 256));
+    putUint32(payload, 0, lastStreamId);
+    putUint32(payload, 4, code);
+    for (let index = 8; index < payload.length; index++) payload[index] = reason.charCodeAt(index - 8);
+    this.writeFrame(FrameType.goaway, 0, 0, payload);
+  }
+
+  writeFrame(type: number, flags: number, streamId: number, payload: Uint8Array): void {
+    this.output.reserve(frameHeadBytes + payload.length);
+    const { buf } = this.output;
+    const at = putFrameHead(buf, this.output.pos, payload.length, type, flags, streamId);
+    buf.set(payload, at);
+    this.output.pos = at + payload.length;
+  }
+}
+
+const noBytes = new Uint8Array(0);
