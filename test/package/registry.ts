@@ -5,7 +5,6 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import process from "node:process";
 import { listenOnLoopback } from "../support/loopback.ts";
 
 /** Where the registry answers. */
@@ -18,7 +17,9 @@ export interface Registry extends AsyncDisposable {
 export async function startRegistry(tarball: string): Promise<Registry> {
   const archive = readFileSync(tarball);
   const manifest = JSON.parse(execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" }));
-  const upstream = process.env.npm_config_registry ?? "https://registry.npmjs.org/";
+  // The one that npm uses here, whatever it is.
+  const configured = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
+  const upstream = configured.endsWith("/") ? configured : `${configured}/`;
   let address = "";
   const server = createServer(({ url = "/" }, response) => {
     if (url === `/${manifest.name}`) {
