@@ -1,6 +1,7 @@
 // The kinds of flags a command may have. A table of them is the one source for parsing, validation and the help text.
 // Knows no command, reads no environment: command-line.ts does.
 
+import { maxTimerMs } from "../core/clock.ts";
 import { formatDuration, parseDuration } from "../core/duration.ts";
 
 /** One flag of a command. */
@@ -157,7 +158,7 @@ function single<V>(spec: Wording, fallback: V, defaultText: string | undefined, 
 }
 
 function readDuration(text: string, limits: { readonly minMs: number; readonly maxMs?: number }): number {
-  const { minMs, maxMs = 0x7fff_ffff } = limits;
+  const { minMs, maxMs = maxTimerMs } = limits;
   let durationMs: number;
   try {
     durationMs = parseDuration(text);

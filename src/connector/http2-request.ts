@@ -10,6 +10,7 @@ import {
   type UniversalClientResponse,
 } from "@connectrpc/connect/protocol";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
+import { errorCodeName } from "../http2/error-code.ts";
 import { markUnprocessed } from "../transport/call-fate.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
@@ -131,7 +132,7 @@ function explainClose(stream: http2.ClientHttp2Stream, context: Http2RequestCont
     return lost(context, error ?? new Error("the connection was lost during the call"));
   }
   if (hasNoCode) return new ConnectError(`${context.url} ended the call without a status`, Code.Internal);
-  const name = resetNames[stream.rstCode] ?? `0x${stream.rstCode.toString(16)}`;
+  const name = errorCodeName(stream.rstCode);
   const code = resetCodes[name] ?? Code.Internal;
   return new ConnectError(`${context.url} reset the call with ${name}`, code, undefined, undefined, error);
 }
@@ -156,24 +157,6 @@ function sizeOf(headers: http2.OutgoingHttpHeaders): number {
   for (const [name, value] of Object.entries(headers)) bytes += name.length + String(value).length + 32;
   return bytes;
 }
-
-/** Names of RFC 9113 section 7. */
-const resetNames = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED",
-];
 
 /** Those that are not `internal`: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors */
 const resetCodes: Readonly<Record<string, Code>> = {

@@ -1,6 +1,9 @@
 // Time as a value: everything in src that waits or measures takes a Clock, so that tests turn it by hand.
 // The only file that touches the runtime's timers.
 
+/** The longest that the runtimes' timers can wait, in milliseconds: 24.8 days. Longer ones fire at once. */
+export const maxTimerMs = 0x7fff_ffff;
+
 /** A source of time and of one-shot timers. */
 export interface Clock {
   /** Milliseconds since an arbitrary origin. Never goes backwards; differences are meaningful, absolute values are not. */
@@ -17,7 +20,7 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(delayMs, callback) {
     // setTimeout fires at once for delays beyond 2^31-1 ms (24.8 days).
-    const handle = setTimeout(callback, Math.min(Math.max(delayMs, 0), 0x7fff_ffff));
+    const handle = setTimeout(callback, Math.min(Math.max(delayMs, 0), maxTimerMs));
     return () => clearTimeout(handle);
   },
 };

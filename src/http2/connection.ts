@@ -1,6 +1,7 @@
 // One HTTP/2 connection, either side, without I/O: bytes in, calls and bytes out. RFC 9113. Knows no sockets, no timers and no gRPC.
 
 import { Budget } from "./budget.ts";
+import { ByteBuffer, noBytes } from "./byte-buffer.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { ErrorCode, errorCodeName } from "./error-code.ts";
 import { type BlockFacts, judgeBlock } from "./field-rules.ts";
@@ -105,8 +106,7 @@ export class Http2Connection implements FrameSink, SenderOwner {
   /** The header block under way: the stream it belongs to, 0 for none. */
   #blockStreamId = 0;
   #blockFlags = 0;
-  #block: Uint8Array = noBytes;
-  #blockBytes = 0;
+  readonly #block: ByteBuffer = new ByteBuffer();
   #continuations = 0;
 
   readonly #recentResets: Set<number> = new Set();
@@ -448,7 +448,6 @@ export class Http2Connection implements FrameSink, SenderOwner {
     this.#blockStreamId = streamId;
     this.#blockFlags = flags;
     this.#continuations = 0;
-    this.#blockBytes = 0;
     this.#keepBlock(bytes, at, end);
   }
 
@@ -459,27 +458,17 @@ export class Http2Connection implements FrameSink, SenderOwner {
     }
     this.#keepBlock(bytes, from, to);
     if ((flags & Flag.endHeaders) === 0) return;
-    const block = this.#block;
-    const size = this.#blockBytes;
+    const block = this.#block.take();
     this.#blockStreamId = 0;
-    this.#block = noBytes;
-    this.#blockBytes = 0;
-    this.#onBlock(streamId, this.#blockFlags, block, 0, size);
+    this.#onBlock(streamId, this.#blockFlags, block, 0, block.length);
   }
 
   #keepBlock(bytes: Uint8Array, from: number, to: number): void {
-    const needed = this.#blockBytes + to - from;
     // The list counts 32 bytes a field beyond its texts, and Huffman code takes 30 bits for a byte at worst: this is ample.
-    if (needed > this.#limits.maxHeaderListBytes * 2) {
+    if (this.#block.length + to - from > this.#limits.maxHeaderListBytes * 2) {
       throw new ConnectionError(ErrorCode.enhanceYourCalm, "a header block is too large");
     }
-    if (needed > this.#block.length) {
-      const grown = new Uint8Array(Math.max(needed, this.#block.length * 2));
-      grown.set(this.#block.subarray(0, this.#blockBytes));
-      this.#block = grown;
-    }
-    this.#block.set(bytes.subarray(from, to), this.#blockBytes);
-    this.#blockBytes = needed;
+    this.#block.append(bytes, from, to);
   }
 
   #onBlock(streamId: number, flags: number, bytes: Uint8Array, from: number, to: number): void {
@@ -547,10 +536,15 @@ export class Http2Connection implements FrameSink, SenderOwner {
     if (end) this.#maybeClose(stream);
   }
 
+  /** Whether nobody has opened it yet: RFC 9113, section 5.1. */
+  #isIdle(streamId: number): boolean {
+    const isOurs = (streamId & 1) === (this.#isClient ? 1 : 0);
+    return isOurs ? streamId >= this.#nextId : streamId > this.#lastPeerId;
+  }
+
   /** A frame for a stream that is not there: late after our reset, or an offence. RFC 9113, section 5.1. */
   #onClosedStream(streamId: number, what: string): void {
-    const isOurs = (streamId & 1) === (this.#isClient ? 1 : 0);
-    const isIdle = isOurs ? streamId >= this.#nextId : streamId > this.#lastPeerId;
+    const isIdle = this.#isIdle(streamId);
     if (isIdle && streamId > this.#lastAccepted) return;
     if (isIdle) throw protocolError(`${what} came on a stream that was never opened`);
     if (this.#recentResets.has(streamId)) {
@@ -605,8 +599,7 @@ export class Http2Connection implements FrameSink, SenderOwner {
 
   /** WINDOW_UPDATE and RST_STREAM may cross the stream's end: RFC 9113, section 5.1. */
   #ignoreOnClosed(streamId: number, what: string): void {
-    const isOurs = (streamId & 1) === (this.#isClient ? 1 : 0);
-    const isIdle = isOurs ? streamId >= this.#nextId : streamId > this.#lastPeerId;
+    const isIdle = this.#isIdle(streamId);
     if (isIdle && streamId <= this.#lastAccepted) {
       throw protocolError(`${what} came on a stream that was never opened`);
     }
@@ -797,8 +790,6 @@ export class Http2Connection implements FrameSink, SenderOwner {
     this.#sender.writeReset(streamId, code);
   }
 }
-
-const noBytes = new Uint8Array(0);
 
 const unknownRequest: BlockFacts = { kind: "request", contentLength: -1 };
 const unknownTrailers: BlockFacts = { kind: "trailers", contentLength: -1 };

@@ -35,7 +35,7 @@ const names: readonly string[] = [
   "HTTP_1_1_REQUIRED",
 ];
 
-/** The code's name in the RFC, or `error code N`. */
+/** The code's name in the RFC, or the code in hexadecimal: `0x1f`. */
 export function errorCodeName(code: number): string {
-  return names[code] ?? `error code ${code}`;
+  return names[code] ?? `0x${code.toString(16)}`;
 }

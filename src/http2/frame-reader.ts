@@ -1,5 +1,6 @@
 // Cuts a stream of bytes, in whatever pieces it comes, into frames. Knows sizes, not meanings.
 
+import { ByteBuffer, noBytes } from "./byte-buffer.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
 import { clientPreface, Flag, FrameType, frameHeadBytes, readUint32 } from "./frame.ts";
@@ -30,9 +31,8 @@ export class FrameReader {
   #left = 0;
   #padding = 0;
   #wantsPadLength = false;
-  /** A frame that came in pieces: grows with what arrived, not with what was claimed. */
-  #partial: Uint8Array = noBytes;
-  #partialHas = 0;
+  /** A frame that comes in pieces. */
+  readonly #partial: ByteBuffer = new ByteBuffer();
   #stopped = false;
 
   constructor(sink: FrameSink, maxFrameBytes: number, expectsPreface: boolean) {
@@ -44,7 +44,7 @@ export class FrameReader {
   /** Nothing more is read. */
   stop(): void {
     this.#stopped = true;
-    this.#partial = noBytes;
+    this.#partial.take();
   }
 
   /** Reads `bytes` up to `length`. Throws ConnectionError. */
@@ -138,31 +138,15 @@ export class FrameReader {
     const to = from + available;
     this.#left -= available;
     this.#inFrame = this.#left > 0;
-    if (this.#partialHas === 0 && this.#left === 0) {
+    if (this.#partial.length === 0 && this.#left === 0) {
       this.#sink.onFrame(this.#type, this.#flags, this.#streamId, bytes, from, to);
       return to;
     }
-    this.#keep(bytes, from, to);
+    this.#partial.append(bytes, from, to);
     if (this.#left === 0) {
-      const whole = this.#partial;
-      const size = this.#partialHas;
-      this.#partial = noBytes;
-      this.#partialHas = 0;
-      this.#sink.onFrame(this.#type, this.#flags, this.#streamId, whole, 0, size);
+      const whole = this.#partial.take();
+      this.#sink.onFrame(this.#type, this.#flags, this.#streamId, whole, 0, whole.length);
     }
     return to;
   }
-
-  #keep(bytes: Uint8Array, from: number, to: number): void {
-    const needed = this.#partialHas + to - from;
-    if (needed > this.#partial.length) {
-      const grown = new Uint8Array(Math.max(needed, this.#partial.length * 2, 64));
-      grown.set(this.#partial.subarray(0, this.#partialHas));
-      this.#partial = grown;
-    }
-    this.#partial.set(bytes.subarray(from, to), this.#partialHas);
-    this.#partialHas = needed;
-  }
 }
-
-const noBytes = new Uint8Array(0);

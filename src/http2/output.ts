@@ -1,5 +1,7 @@
 // What a connection has to send, until its socket takes it. Frames are written in place, into slabs that all connections share.
 
+import { noBytes } from "./byte-buffer.ts";
+
 /** Small enough to be cheap to begin, large enough that a burst of small calls fits. */
 const slabBytes = 64 * 1024;
 /** A slab with less than this left is let go. */
@@ -17,8 +19,6 @@ interface Slab {
 
 /** Begun slabs. Bytes that were handed out are never rewritten, so sockets may keep them as long as they like. */
 const pool: Slab[] = [];
-
-const noBytes = new Uint8Array(0);
 
 /** An append-only run of bytes. While it is empty it holds no slab. */
 export class Output {

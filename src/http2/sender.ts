@@ -1,5 +1,6 @@
 // What a connection sends: frames, in turn among the streams, as far as the peer's windows and the socket allow. RFC 9113, sections 5.2 and 6.
 
+import { noBytes } from "./byte-buffer.ts";
 import {
   defaultMaxFrameBytes,
   defaultWindowBytes,
@@ -292,5 +293,3 @@ export class Sender {
     this.output.pos = at + payload.length;
   }
 }
-
-const noBytes = new Uint8Array(0);

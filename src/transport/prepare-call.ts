@@ -4,7 +4,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, maxTimerMs } from "../core/clock.ts";
 
 /** When a call must be over. */
 export interface Deadline {
@@ -49,9 +49,6 @@ export interface PreparedCall {
 /** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
 const placeholderUrl = "http://balanced.invalid";
 
-/** The longest that the runtimes' timers can wait: 24.8 days. */
-const maxTimeoutMs = 0x7fff_ffff;
-
 /** What both kinds of calls tell Connect. Throws ConnectError, `invalid_argument`, for a `timeoutMs` that is no number. */
 export function prepareCall(call: CallArguments, defaults: CallDefaults): PreparedCall {
   const { method, signal, timeoutMs, header, contextValues } = call;
@@ -79,9 +76,9 @@ export function prepareCall(call: CallArguments, defaults: CallDefaults): Prepar
 /** Throws RangeError for a `defaultTimeoutMs` that no call can have. */
 export function checkDefaultTimeout(timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
-  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= maxTimeoutMs) return;
+  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= maxTimerMs) return;
   throw new RangeError(
-    `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimeoutMs}: received ${timeoutMs}`,
+    `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimerMs}: received ${timeoutMs}`,
   );
 }
 
@@ -104,7 +101,7 @@ function checkTimeout(timeoutMs: unknown, method: DescMethod): void {
 /** As in Connect, a timeout of 0 or less means none. A longer one than timers can wait for is the longest that they can. */
 function deadlineOf(askedMs: number | undefined, clock: Clock): Deadline | undefined {
   if (askedMs === undefined || askedMs <= 0) return undefined;
-  const timeoutMs = Math.min(askedMs, maxTimeoutMs);
+  const timeoutMs = Math.min(askedMs, maxTimerMs);
   const atMs = clock.now() + timeoutMs;
   // A clock that was set back must not lengthen it.
   return { timeoutMs, remainingMs: () => Math.ceil(Math.min(timeoutMs, Math.max(1, atMs - clock.now()))) };
