@@ -12,6 +12,7 @@ import {
 } from "@connectrpc/connect-node";
 import { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { askInTurn } from "../support/ask-in-turn.ts";
 
 /** The two servers of a runtime: HelloService as server.ts serves it, and EchoService. */
 export interface ServingPair {
@@ -52,20 +53,7 @@ export async function proveServing(pair: ServingPair, protocol: Protocol, httpVe
 /** Talks to EchoService both ways over one gRPC stream, each answer before the next question. */
 export async function proveBidi(pair: ServingPair): Promise<void> {
   await withTransport(`http://${pair.echo}`, "gRPC", "2", true, async (transport) => {
-    let answered = Promise.withResolvers<void>();
-    const questions = (async function* () {
-      for (const text of ["a", "b"]) {
-        answered = Promise.withResolvers<void>();
-        yield { text };
-        await answered.promise;
-      }
-    })();
-    const texts: string[] = [];
-    for await (const { text } of createClient(EchoService, transport).bidi(questions)) {
-      texts.push(text);
-      answered.resolve();
-    }
-    assert.deepEqual(texts, ["a", "b"]);
+    assert.deepEqual(await askInTurn(transport, ["a", "b"]), ["a", "b"]);
   });
 }
 

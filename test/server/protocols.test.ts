@@ -14,6 +14,7 @@ import { createHelloService } from "../../src/hello/hello-service.ts";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { askInTurn } from "../support/ask-in-turn.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
 
@@ -124,20 +125,7 @@ for (const secure of [false, true]) {
         if (httpVersion === "2") {
           test(`streams both ways, each answer before the next question, ${name}`, async () => {
             const { transport, close } = open(protocol, httpVersion, url);
-            let answered = Promise.withResolvers<void>();
-            const questions = (async function* () {
-              for (const text of ["a", "b", "c"]) {
-                answered = Promise.withResolvers<void>();
-                yield { text };
-                await answered.promise;
-              }
-            })();
-            const texts: string[] = [];
-            for await (const { text } of createClient(EchoService, transport).bidi(questions)) {
-              texts.push(text);
-              answered.resolve();
-            }
-            assert.deepEqual(texts, ["a", "b", "c"]);
+            assert.deepEqual(await askInTurn(transport, ["a", "b", "c"]), ["a", "b", "c"]);
             close();
           });
         }
