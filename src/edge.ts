@@ -2,6 +2,7 @@
 
 // Call.
 
+export { type CallFate, callFate } from "./core/call-fate.ts";
 export { createEdgeTransport, type EdgeTransport } from "./edge/create-edge-transport.ts";
 export type {
   EdgeCallOptions,
@@ -15,7 +16,6 @@ export {
   type EdgeHelloClient,
   type EdgeHelloClientOptions,
 } from "./hello/create-edge-hello-client.ts";
-export { type CallFate, callFate } from "./transport/call-fate.ts";
 
 // Know where the servers are.
 

@@ -8,6 +8,7 @@ export {
   type ConsulTransportSettings,
   createConsulTransport,
 } from "./client/create-consul-transport.ts";
+export { type CallFate, callFate, markUnprocessed } from "./core/call-fate.ts";
 export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
 export { type ParsedTarget, parseTarget } from "./resolver/target.ts";
 export {
@@ -16,7 +17,6 @@ export {
   type BalancingOptions,
   createBalancedTransport,
 } from "./transport/balanced-transport.ts";
-export { type CallFate, callFate, markUnprocessed } from "./transport/call-fate.ts";
 export {
   type DiscoveryInterceptor,
   type DiscoveryInterceptorOptions,

@@ -9,9 +9,9 @@ import {
   type UniversalClientRequest,
   type UniversalClientResponse,
 } from "@connectrpc/connect/protocol";
+import { markUnprocessed } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
 import { errorCodeName } from "../http2/error-code.ts";
-import { markUnprocessed } from "../transport/call-fate.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
 

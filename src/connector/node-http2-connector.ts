@@ -8,9 +8,9 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { markUnprocessed } from "../core/call-fate.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { markUnprocessed } from "../transport/call-fate.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
 import { sendHttp2Request } from "./http2-request.ts";
 

@@ -6,7 +6,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { callFate, markUnprocessed } from "../transport/call-fate.ts";
+import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import { explainDeadline, type PreparedCall, prepareCall } from "../transport/prepare-call.ts";
 import { onceStreamEnds, replayFirst } from "../transport/streams.ts";
 import { type EdgeTransportOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./edge-options.ts";

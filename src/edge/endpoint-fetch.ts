@@ -3,8 +3,8 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { markUnprocessed } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
-import { markUnprocessed } from "../transport/call-fate.ts";
 import { describeError } from "../transport/describe-error.ts";
 import type { FetchFunction } from "./edge-options.ts";
 import { provesNoConnection } from "./no-connection.ts";

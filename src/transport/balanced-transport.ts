@@ -6,12 +6,12 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
+import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver } from "../resolver/resolver.ts";
-import { callFate, markUnprocessed } from "./call-fate.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
 import { describeError } from "./describe-error.ts";

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { Code, createClient } from "@connectrpc/connect";
 import { createNodeHttp2Connector, type NodeHttp2ConnectorOptions } from "../../src/connector/node-http2-connector.ts";
-import { callFate } from "../../src/transport/call-fate.ts";
+import { callFate } from "../../src/core/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { makeCertificates } from "../support/certificates.ts";

@@ -7,7 +7,7 @@ import type { CallOutcome, NewPicker } from "../../src/balancer/picker.ts";
 import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
 import type { EdgeTransportOptions } from "../../src/edge/edge-options.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
-import { callFate } from "../../src/transport/call-fate.ts";
+import { callFate } from "../../src/core/call-fate.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { collect, createEchoFetch, lost, refused } from "../support/edge-fakes.ts";
 import { rejection } from "../support/rejection.ts";

@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
 import type { EdgeTransportOptions } from "../../src/edge/edge-options.ts";
 import { serve } from "../../src/server/serve.ts";
-import { callFate } from "../../src/transport/call-fate.ts";
+import { callFate } from "../../src/core/call-fate.ts";
 import { EchoService, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
 import { startEchoServer, startEchoServers } from "../support/echo-server.ts";
 import { createEchoService } from "../support/echo-service.ts";

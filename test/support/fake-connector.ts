@@ -2,7 +2,7 @@
 
 import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
 import type { Endpoint } from "../../src/core/endpoint.ts";
-import { markUnprocessed } from "../../src/transport/call-fate.ts";
+import { markUnprocessed } from "../../src/core/call-fate.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 

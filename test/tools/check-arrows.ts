@@ -11,7 +11,7 @@ import { projectFolder } from "./runtimes.ts";
 const layers: readonly (readonly string[])[] = [
   ["core", "gen"],
   ["consul", "balancer", "http2"],
-  ["resolver", "registry", "runtime"],
+  ["resolver", "registry", "runtime", "grpc"],
   ["transport", "connector", "server"],
   ["client", "edge"],
   ["hello"],
@@ -24,12 +24,23 @@ const testing = { mayImport: ["core", "gen", "consul"], importedBy: ["cli"] };
 
 /** Files that a room may import against the order. */
 const exceptions: Readonly<Record<string, readonly string[]>> = {
-  connector: ["src/transport/connector.ts", "src/transport/call-fate.ts"],
+  connector: ["src/transport/connector.ts"],
   cli: ["package.json"],
 };
 
 /** Rooms that run wherever there is fetch: no Node module, and no package that needs one. */
-const portableRooms = ["core", "consul", "balancer", "http2", "resolver", "registry", "transport", "edge", "edge.ts"];
+const portableRooms = [
+  "core",
+  "consul",
+  "balancer",
+  "http2",
+  "resolver",
+  "registry",
+  "grpc",
+  "transport",
+  "edge",
+  "edge.ts",
+];
 const nodePackages = ["@connectrpc/connect-node"];
 
 const roomsThatKnowHello = ["hello", "cli"];

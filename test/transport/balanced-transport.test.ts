@@ -4,7 +4,7 @@ import { Code, createClient } from "@connectrpc/connect";
 import type { NewPicker, PickResult } from "../../src/balancer/picker.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { type BalancedTransportOptions, createBalancedTransport } from "../../src/transport/balanced-transport.ts";
-import { callFate } from "../../src/transport/call-fate.ts";
+import { callFate } from "../../src/core/call-fate.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { pause } from "../support/eventually.ts";

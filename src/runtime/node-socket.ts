@@ -1,0 +1,50 @@
+// node:net's and node:tls's sockets as ByteSocket, for Bun, Deno and Node. Opens none.
+
+import type { Socket } from "node:net";
+import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
+
+/** Wraps a connected socket of which nothing has been read, or what was read was put back. */
+export function wrapNodeSocket(socket: Socket): ByteSocket {
+  return new NodeSocket(socket);
+}
+
+class NodeSocket implements ByteSocket {
+  readonly #socket: Socket;
+  #error: unknown;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  start(listener: ByteSocketListener): void {
+    const socket = this.#socket;
+    socket.setNoDelay(true);
+    socket.on("data", (bytes: Uint8Array) => listener.onBytes(bytes, bytes.length));
+    socket.on("drain", () => listener.onWritable());
+    socket.on("error", (error) => {
+      this.#error ??= error;
+    });
+    if (socket.destroyed) queueMicrotask(() => listener.onClosed(this.#error));
+    else socket.once("close", () => listener.onClosed(this.#error));
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (!socket.writable) return true;
+    const [first] = chunks;
+    if (chunks.length === 1 && first !== undefined) return socket.write(first);
+    let takesMore = true;
+    socket.cork();
+    for (const chunk of chunks) takesMore = socket.write(chunk);
+    socket.uncork();
+    return takesMore;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
