@@ -1,0 +1,113 @@
+// Puts messages together from the pieces that a stream's data comes in. Knows neither compression nor protobuf.
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: Length-Prefixed-Message
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { copyOf, lengthAt, messageHeadBytes } from "./message.ts";
+
+/** Told of messages in their order. */
+export interface MessageSink {
+  /** A whole message: a copy, the sink's own. */
+  onMessage(message: Uint8Array, compressed: boolean): void;
+}
+
+/** What a message in pieces may hold at first; it grows with what came, whatever length it claims. */
+const minBytes = 1024;
+const growth = 4;
+
+const none: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+
+/** The messages of one direction of one stream. After `read` has thrown it is of no use. */
+export class MessageReader {
+  readonly #maxBytes: number;
+  #head: Uint8Array | undefined;
+  #headHas = 0;
+  /** Bytes of the message under way; -1 while its head has not come. */
+  #length = -1;
+  #compressed = false;
+  #partial: Uint8Array<ArrayBuffer> = none;
+  #has = 0;
+
+  /** `maxBytes`: longest message taken, as it is on the wire. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Whether the last message is whole: what must hold at the stream's end. */
+  get isEmpty(): boolean {
+    return this.#length === -1 && this.#headHas === 0;
+  }
+
+  /**
+   * Reads `bytes` from `from` to `to`, which may be reused afterwards. Throws ConnectError: `resource_exhausted` for a message that
+   * claims more than `maxBytes`, before any of it is kept; `internal` for flags that gRPC does not know.
+   */
+  read(bytes: Uint8Array, from: number, to: number, sink: MessageSink): void {
+    let at = from;
+    while (at < to) {
+      if (this.#length === -1) {
+        at = this.#readHead(bytes, at, to);
+        if (this.#length > 0 || this.#length === -1) continue;
+      }
+      at = this.#readBody(bytes, at, to, sink);
+    }
+  }
+
+  #readHead(bytes: Uint8Array, from: number, to: number): number {
+    if (this.#headHas === 0 && to - from >= messageHeadBytes) {
+      this.#begin(bytes, from);
+      return from + messageHeadBytes;
+    }
+    this.#head ??= new Uint8Array(messageHeadBytes);
+    let at = from;
+    while (at < to && this.#headHas < messageHeadBytes) this.#head[this.#headHas++] = bytes[at++] ?? 0;
+    if (this.#headHas === messageHeadBytes) {
+      this.#headHas = 0;
+      this.#begin(this.#head, 0);
+    }
+    return at;
+  }
+
+  #begin(bytes: Uint8Array, at: number): void {
+    const flags = bytes[at] ?? 0;
+    if (flags > 1) throw new ConnectError(`protocol error: invalid message flags ${flags}`, Code.Internal);
+    const length = lengthAt(bytes, at + 1);
+    if (length > this.#maxBytes) {
+      throw new ConnectError(
+        `message size ${length} is larger than configured readMaxBytes ${this.#maxBytes}`,
+        Code.ResourceExhausted,
+      );
+    }
+    this.#compressed = flags === 1;
+    this.#length = length;
+  }
+
+  #readBody(bytes: Uint8Array, from: number, to: number, sink: MessageSink): number {
+    const end = Math.min(to, from + this.#length - this.#has);
+    const isWhole = end - from === this.#length - this.#has;
+    if (this.#has === 0 && isWhole) {
+      this.#length = -1;
+      sink.onMessage(copyOf(bytes, from, end), this.#compressed);
+      return end;
+    }
+    this.#keep(bytes, from, end);
+    if (isWhole) {
+      const message = this.#partial.subarray(0, this.#has);
+      this.#partial = none;
+      this.#has = 0;
+      this.#length = -1;
+      sink.onMessage(message, this.#compressed);
+    }
+    return end;
+  }
+
+  #keep(bytes: Uint8Array, from: number, to: number): void {
+    const needed = this.#has + to - from;
+    if (needed > this.#partial.length) {
+      const grown = new Uint8Array(Math.min(this.#length, Math.max(needed * growth, minBytes)));
+      if (this.#has > 0) grown.set(this.#partial.subarray(0, this.#has));
+      this.#partial = grown;
+    }
+    this.#partial.set(bytes.subarray(from, to), this.#has);
+    this.#has = needed;
+  }
+}

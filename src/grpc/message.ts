@@ -1,0 +1,47 @@
+// The five bytes before every message of gRPC, where they and the message lie in one piece. Everything else is MessageReader's.
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: Length-Prefixed-Message
+
+/** Compressed-Flag and Message-Length. */
+export const messageHeadBytes = 5;
+
+/** Copied before anybody else can ask for it: a connection takes heads over at once. */
+const sharedHead: Uint8Array = new Uint8Array(messageHeadBytes);
+
+/** The head of a message of `length` bytes. Holds until the next call only: hand it to the connection at once, or copy it. */
+export function messageHead(length: number, compressed: boolean): Uint8Array {
+  putMessageHead(sharedHead, 0, length, compressed);
+  return sharedHead;
+}
+
+/** Writes the head of a message of `length` bytes to `out` at `at`; returns where the message begins. */
+export function putMessageHead(out: Uint8Array, at: number, length: number, compressed: boolean): number {
+  out[at] = compressed ? 1 : 0;
+  out[at + 1] = length >>> 24;
+  out[at + 2] = length >>> 16;
+  out[at + 3] = length >>> 8;
+  out[at + 4] = length;
+  return at + messageHeadBytes;
+}
+
+/** A copy of the message, where the piece is exactly one that is not compressed and has at most `maxBytes`; else undefined. */
+export function wholeMessage(bytes: Uint8Array, from: number, to: number, maxBytes: number): Uint8Array | undefined {
+  const length = to - from - messageHeadBytes;
+  if (length < 0 || length > maxBytes || bytes[from] !== 0 || lengthAt(bytes, from + 1) !== length) return undefined;
+  return copyOf(bytes, from + messageHeadBytes, to);
+}
+
+/** Message-Length: four bytes, most significant first. */
+export function lengthAt(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+  );
+}
+
+/** A Uint8Array of its own: `slice` of a node Buffer would share the bytes. */
+export function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(to - from);
+  // Below some 64 bytes a loop is cheaper than the view that `set` needs.
+  if (to - from > 64) copy.set(bytes.subarray(from, to));
+  else for (let at = from; at < to; at++) copy[at - from] = bytes[at] ?? 0;
+  return copy;
+}
