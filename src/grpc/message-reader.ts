@@ -43,13 +43,14 @@ export class MessageReader {
    */
   read(bytes: Uint8Array, from: number, to: number, sink: MessageSink): void {
     let at = from;
-    while (at < to) {
-      if (this.#length === -1) {
-        at = this.#readHead(bytes, at, to);
-        if (this.#length > 0 || this.#length === -1) continue;
-      }
-      at = this.#readBody(bytes, at, to, sink);
-    }
+    while (at < to) at = this.readSome(bytes, at, to, sink);
+  }
+
+  /** As `read`, but tells of one message at most; returns where it stopped, `to` where the piece is used up. */
+  readSome(bytes: Uint8Array, from: number, to: number, sink: MessageSink): number {
+    const at = this.#length === -1 ? this.#readHead(bytes, from, to) : from;
+    // A message of no bytes ends with its head.
+    return this.#length === -1 || (at === to && this.#length > 0) ? at : this.#readBody(bytes, at, to, sink);
   }
 
   #readHead(bytes: Uint8Array, from: number, to: number): number {

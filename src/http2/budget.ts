@@ -1,24 +1,25 @@
 // How much of something a peer may make us do: a token bucket. What an honest peer does is earned back with time and with use.
 
-/** Refilled at a steady rate up to its size. The clock is the caller's: milliseconds that only rise. */
+/** Refilled at a steady rate up to its size. */
 export class Budget {
   readonly #size: number;
-  readonly #perSecond: number;
+  readonly #perMs: number;
   #left: number;
+  /** Up to when the refill was counted. */
   #atMs: number;
 
+  /** `nowMs` is the caller's clock: milliseconds that only rise. */
   constructor(size: number, perSecond: number, nowMs: number) {
     this.#size = size;
-    this.#perSecond = perSecond;
+    this.#perMs = perSecond / 1000;
     this.#left = size;
     this.#atMs = nowMs;
   }
 
-  /** Takes one; false where none is left. The clock is asked only then. */
-  spend(now: () => number): boolean {
+  /** Takes one; false where none is left. */
+  spend(nowMs: number): boolean {
     if (this.#left < 1) {
-      const nowMs = now();
-      this.#left = Math.min(this.#size, this.#left + ((nowMs - this.#atMs) * this.#perSecond) / 1000);
+      this.#left = Math.min(this.#size, this.#left + (nowMs - this.#atMs) * this.#perMs);
       this.#atMs = nowMs;
       if (this.#left < 1) return false;
     }
@@ -26,8 +27,9 @@ export class Budget {
     return true;
   }
 
-  /** Gives one back. */
-  earn(): void {
-    if (this.#left < this.#size) this.#left++;
+  /** Gives some back. */
+  earn(count: number): void {
+    this.#left += count;
+    if (this.#left > this.#size) this.#left = this.#size;
   }
 }

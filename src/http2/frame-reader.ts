@@ -9,6 +9,8 @@ import { clientPreface, Flag, FrameType, frameHeadBytes, readUint32 } from "./fr
 export interface FrameSink {
   /** A frame's head has come, its payload not yet. DATA: `length` counts against flow control, padding included. */
   onHead(type: number, flags: number, streamId: number, length: number): void;
+  /** A padded DATA frame's padding is known: `padding` bytes, its length's own byte included, and `dataLength` of data. */
+  onPadding(streamId: number, flags: number, padding: number, dataLength: number): void;
   /** Part of a DATA frame's data, or all of it; `isLast` once a frame, with the last or an empty part. */
   onData(streamId: number, bytes: Uint8Array, from: number, to: number, isLast: boolean, flags: number): void;
   /** Any other frame, whole. */
@@ -34,11 +36,18 @@ export class FrameReader {
   /** A frame that comes in pieces. */
   readonly #partial: ByteBuffer = new ByteBuffer();
   #stopped = false;
+  /** Rises with every frame that begins, and with every piece of DATA. */
+  progress = 0;
 
   constructor(sink: FrameSink, maxFrameBytes: number, expectsPreface: boolean) {
     this.#sink = sink;
     this.#maxFrameBytes = maxFrameBytes;
     this.#prefaceLeft = expectsPreface ? clientPreface.length : 0;
+  }
+
+  /** Whether part of a frame has come, and its rest has not. */
+  get isAmidFrame(): boolean {
+    return this.#inFrame || this.#headHas > 0;
   }
 
   /** Nothing more is read. */
@@ -78,6 +87,7 @@ export class FrameReader {
   }
 
   #begin(bytes: Uint8Array, at: number): void {
+    this.progress++;
     const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
     this.#type = bytes[at + 3] ?? 0;
     this.#flags = bytes[at + 4] ?? 0;
@@ -113,10 +123,13 @@ export class FrameReader {
       if (this.#padding > this.#left) {
         throw new ConnectionError(ErrorCode.protocolError, "padding is as long as its frame");
       }
-      if (this.#left === this.#padding) this.#sink.onData(this.#streamId, noBytes, 0, 0, true, this.#flags);
+      const dataLength = this.#left - this.#padding;
+      this.#sink.onPadding(this.#streamId, this.#flags, this.#padding + 1, dataLength);
+      if (dataLength === 0) this.#sink.onData(this.#streamId, noBytes, 0, 0, true, this.#flags);
     }
     const data = Math.min(this.#left - this.#padding, length - at);
     if (data > 0) {
+      this.progress++;
       this.#left -= data;
       at += data;
       this.#inFrame = this.#left > 0;

@@ -12,6 +12,7 @@ import {
 } from "./frame.ts";
 import { HeaderEncoder } from "./hpack/header-encoder.ts";
 import { Output } from "./output.ts";
+import { worthyDataBytes } from "./peer-budgets.ts";
 import type { Pending, PreparedFields, Stream } from "./stream.ts";
 
 /** Output that is put together before the socket must take it. */
@@ -21,10 +22,12 @@ const maxOutputBytes: number = 256 * 1024;
 export interface SenderOwner {
   /** There is something to flush. */
   onWritten(): void;
-  /** A DATA frame of some size went out: the peer's windows are of use. */
+  /** A DATA frame went out that was of use: whole, or of some size. */
   onDataSent(): void;
   /** END_STREAM is in a frame. */
   onEndSent(stream: Stream): void;
+  /** More than `maxWaitingBytes` would wait, so that what the stream was given is dropped: it cannot go on. */
+  onOverfull(stream: Stream): void;
 }
 
 export class Sender {
@@ -36,13 +39,17 @@ export class Sender {
   window: number = defaultWindowBytes;
   /** Bytes of data that wait, on all streams. */
   pendingBytes = 0;
+  /** Bytes of data put into frames so far. */
+  sentBytes = 0;
   /** Whether the socket takes more. */
   writable = true;
   readonly #owner: SenderOwner;
+  readonly #maxWaitingBytes: number;
   readonly #turns: Stream[] = [];
 
-  constructor(owner: SenderOwner) {
+  constructor(owner: SenderOwner, maxWaitingBytes: number) {
     this.#owner = owner;
+    this.#maxWaitingBytes = maxWaitingBytes;
   }
 
   /** Whether streams wait for their turn. */
@@ -98,8 +105,22 @@ export class Sender {
     return false;
   }
 
+  /** What the stream still had to send is not sent. */
+  drop(stream: Stream): void {
+    this.pendingBytes -= stream.pendingBytes;
+    stream.pendingBytes = 0;
+    stream.firstPending = undefined;
+    stream.lastPending = undefined;
+  }
+
   wait(stream: Stream, pending: Pending): void {
     const bytes = (pending.head?.length ?? 0) + pending.body.length;
+    if (bytes > 0 && this.pendingBytes + bytes > this.#maxWaitingBytes) {
+      this.drop(stream);
+      stream.localEnd = true;
+      this.#owner.onOverfull(stream);
+      return;
+    }
     stream.pendingBytes += bytes;
     this.pendingBytes += bytes;
     if (stream.lastPending === undefined) stream.firstPending = pending;
@@ -203,8 +224,10 @@ export class Sender {
     if (head !== undefined) for (let at = headFrom; at < headTo; at++) output.buf[output.pos++] = head[at] ?? 0;
     if (to > from) output.append(body, from, to);
     stream.sendWindow -= length;
+    stream.sentBytes += length;
     this.window -= length;
-    if (length > 256) this.#owner.onDataSent();
+    this.sentBytes += length;
+    if (to === body.length || length >= worthyDataBytes) this.#owner.onDataSent();
     this.#sentEnd(stream, end);
   }
 
@@ -275,6 +298,7 @@ export class Sender {
     this.output.reserve(frameHeadBytes + 4);
     const { buf, pos } = this.output;
     this.output.pos = putUint32(buf, putFrameHead(buf, pos, 4, FrameType.windowUpdate, 0, streamId), bytes);
+    this.#owner.onWritten();
   }
 
   writeGoaway(lastStreamId: number, code: number, reason: string): void {
@@ -291,5 +315,6 @@ export class Sender {
     const at = putFrameHead(buf, this.output.pos, payload.length, type, flags, streamId);
     buf.set(payload, at);
     this.output.pos = at + payload.length;
+    this.#owner.onWritten();
   }
 }

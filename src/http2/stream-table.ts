@@ -5,6 +5,13 @@ interface HasId {
   readonly id: number;
 }
 
+/** A ring of twice the slots: none shares a slot that did not before. */
+export function growRing<T extends HasId>(old: readonly (T | undefined)[]): (T | undefined)[] {
+  const ring: (T | undefined)[] = new Array(old.length * 2).fill(undefined);
+  for (const item of old) if (item !== undefined) ring[(item.id >>> 1) & (ring.length - 1)] = item;
+  return ring;
+}
+
 const initialSlots = 64;
 const maxSlots = 16384;
 
@@ -36,7 +43,7 @@ export class StreamTable<T extends HasId> {
       return;
     }
     if (this.#size > this.#ring.length / 2 && this.#ring.length < maxSlots) {
-      this.#grow();
+      this.#ring = growRing(this.#ring);
       this.#size--;
       this.add(stream);
       return;
@@ -60,12 +67,5 @@ export class StreamTable<T extends HasId> {
     const all = [...this.#aside.values()];
     for (const stream of this.#ring) if (stream !== undefined) all.push(stream);
     return all.sort((a, b) => a.id - b.id);
-  }
-
-  #grow(): void {
-    const old = this.#ring;
-    const ring: (T | undefined)[] = new Array(old.length * 2).fill(undefined);
-    for (const stream of old) if (stream !== undefined) ring[(stream.id >>> 1) & (ring.length - 1)] = stream;
-    this.#ring = ring;
   }
 }

@@ -57,6 +57,14 @@ export class Stream {
   firstPending: Pending | undefined;
   lastPending: Pending | undefined;
   pendingBytes = 0;
+  /** Bytes of data put into frames. */
+  sentBytes = 0;
+  /** `sentBytes` when progress was last seen, and the time of it; 0 while nothing waits. For session-watch.ts. */
+  stallMark = 0;
+  stallSinceMs = 0;
+  /** When the peer opened it, and what its request headers take. */
+  openedMs = 0;
+  headerBytes = 0;
   /** In the list of those who wait for their turn to send. */
   queued = false;
 

@@ -10,6 +10,8 @@ export interface HeaderBlock {
   readonly fields: readonly string[];
   /** The fields took more than the list may have, and were dropped. The table is up to date all the same. */
   readonly tooLarge: boolean;
+  /** Size of the whole list, as SETTINGS_MAX_HEADER_LIST_SIZE counts it; at least so much where `tooLarge`. */
+  readonly listBytes: number;
   /** What the layer above worked out from these fields; it alone writes and reads it. */
   derived: unknown;
 }
@@ -122,7 +124,7 @@ export class HeaderDecoder {
         fields.push(name, value);
       }
     }
-    return { fields, tooLarge, derived: undefined };
+    return { fields, tooLarge, listBytes, derived: undefined };
   }
 
   #literalName(index: number): string {

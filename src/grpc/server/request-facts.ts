@@ -1,0 +1,143 @@
+// What a request's header block says of its call, worked out once for each block that comes again. Starts nothing.
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+import { maxTimerMs } from "../../core/clock.ts";
+import type { PreparedFields } from "../../http2/stream.ts";
+import { compressionNames, findCompression, pickCompression } from "../compression.ts";
+import type { Codec } from "./codec.ts";
+import type { GrpcRoute } from "./grpc-route.ts";
+
+/** What calls of one method, one format and the same compressions share. For one connection only. */
+export interface CallShape {
+  readonly route: GrpcRoute;
+  readonly codec: Codec;
+  readonly requestCompression: Compression | undefined;
+  readonly responseCompression: Compression | undefined;
+  /** Of an answer that has messages, and of one that is nothing but trailers. */
+  readonly head: PreparedFields;
+  readonly trailersOnlyHead: PreparedFields;
+  /** Why calls of this shape cannot be served. */
+  readonly refusal: ConnectError | undefined;
+}
+
+/** What one header block says. */
+export interface RequestFacts {
+  readonly shape: CallShape;
+  /** At least 0; undefined where the client sets no deadline. */
+  readonly timeoutMs: number | undefined;
+  /** Why this call cannot be served. */
+  readonly refusal: ConnectError | undefined;
+}
+
+/** The fields that decide. Empty texts where there are none. */
+export interface RequestHead {
+  method: string;
+  path: string;
+  contentType: string;
+  encoding: string;
+  acceptEncoding: string;
+  timeout: string;
+}
+
+/** Picks the fields out of a block; of several of a name the last one counts. */
+export function readRequestHead(fields: readonly string[]): RequestHead {
+  const head: RequestHead = { method: "", path: "", contentType: "", encoding: "", acceptEncoding: "", timeout: "" };
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const value = fields[index + 1] ?? "";
+    switch (fields[index]) {
+      case ":method":
+        head.method = value;
+        break;
+      case ":path":
+        head.path = value;
+        break;
+      case "content-type":
+        head.contentType = value;
+        break;
+      case "grpc-encoding":
+        head.encoding = value;
+        break;
+      case "grpc-accept-encoding":
+        head.acceptEncoding = value;
+        break;
+      case "grpc-timeout":
+        head.timeout = value;
+        break;
+    }
+  }
+  return head;
+}
+
+/** The format of gRPC that a content type names; undefined where it is none of ours, or no gRPC. */
+export function grpcFormat(contentType: string): "binary" | "json" | undefined {
+  if (contentType === "application/grpc" || contentType === "application/grpc+proto") return "binary";
+  const match = /^application\/grpc(?:\+(?:(json)(?:; ?charset=utf-?8)?|proto))?$/i.exec(contentType);
+  if (match === null) return undefined;
+  return match[1] === undefined ? "binary" : "json";
+}
+
+/** What is agreed on for messages, each way. */
+export interface Encodings {
+  readonly request: Compression | undefined;
+  readonly response: Compression | undefined;
+  readonly refusal: ConnectError | undefined;
+}
+
+/** Agrees on compressions: https://github.com/grpc/grpc/blob/master/doc/compression.md */
+export function agreeOnEncodings(available: readonly Compression[], encoding: string, accepted: string): Encodings {
+  let request: Compression | undefined;
+  let refusal: ConnectError | undefined;
+  if (encoding !== "" && encoding !== "identity") {
+    request = findCompression(available, encoding);
+    if (request === undefined) {
+      const names = compressionNames(available);
+      refusal = new ConnectError(
+        `unknown compression "${encoding}": supported encodings are ${names}`,
+        Code.Unimplemented,
+      );
+    }
+  }
+  // Who compresses can unpack, as long as it does not say otherwise.
+  return { request, response: accepted === "" ? request : pickCompression(available, accepted), refusal };
+}
+
+/** Milliseconds in a `grpc-timeout`, at most the longest that a timer can wait; or why there are none. */
+export function readTimeout(text: string, maxTimeoutMs: number): number | ConnectError {
+  const unit = unitMs(text.charCodeAt(text.length - 1));
+  const digits = text.length - 1;
+  let count = 0;
+  for (let at = 0; at < digits; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) count = Number.NaN;
+    count = count * 10 + digit;
+  }
+  if (unit === undefined || digits < 1 || digits > 8 || Number.isNaN(count)) {
+    return new ConnectError(`protocol error: invalid grpc timeout value: ${text}`, Code.InvalidArgument);
+  }
+  const timeoutMs = count * unit;
+  if (timeoutMs > maxTimeoutMs) {
+    return new ConnectError(`timeout ${timeoutMs}ms must be <= ${maxTimeoutMs}`, Code.InvalidArgument);
+  }
+  return Math.min(timeoutMs, maxTimerMs);
+}
+
+function unitMs(code: number): number | undefined {
+  switch (code) {
+    case 72: // H
+      return 3_600_000;
+    case 77: // M
+      return 60_000;
+    case 83: // S
+      return 1000;
+    case 109: // m
+      return 1;
+    case 117: // u
+      return 0.001;
+    case 110: // n
+      return 0.000_001;
+    default:
+      return undefined;
+  }
+}

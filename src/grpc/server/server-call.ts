@@ -1,0 +1,205 @@
+// One call on its stream, from the request's head to the end of the answer: what all kinds of calls have in common.
+// The call is the stream's listener, its own deadline and its place among the server's calls at once, so that it is one allocation.
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Deadlined } from "../../core/deadline-queue.ts";
+import { errorCodeName } from "../../http2/error-code.ts";
+import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
+import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
+import { messageHead } from "../message.ts";
+import { statusFields } from "../status.ts";
+import { CallContext } from "./call-context.ts";
+import type { TrackedCall } from "./call-tracker.ts";
+import type { GrpcSession } from "./grpc-session.ts";
+import type { CallShape, RequestFacts } from "./request-facts.ts";
+import { responseFields } from "./response-fields.ts";
+
+export abstract class ServerCall implements StreamListener, Deadlined, TrackedCall {
+  readonly session: GrpcSession;
+  readonly stream: Stream;
+  readonly shape: CallShape;
+  /** Of the request's head. */
+  readonly fields: readonly string[];
+  /** Its status is handed over, or nobody waits for one any more. */
+  isOver = false;
+  dueMs = 0;
+  nextDue: Deadlined | undefined = undefined;
+  previousDue: Deadlined | undefined = undefined;
+  nextCall: TrackedCall | undefined = undefined;
+  previousCall: TrackedCall | undefined = undefined;
+  readonly #timeoutMs: number | undefined;
+  #context: CallContext | undefined = undefined;
+  #isHeadSent = false;
+
+  constructor(session: GrpcSession, stream: Stream, facts: RequestFacts, fields: readonly string[]) {
+    this.session = session;
+    this.stream = stream;
+    this.shape = facts.shape;
+    this.fields = fields;
+    this.#timeoutMs = facts.timeoutMs;
+  }
+
+  /** Begins, once the stream is there; `end` where the request has nothing but its head. */
+  start(end: boolean): void {
+    this.session.calls.add(this);
+    if (this.#timeoutMs !== undefined) this.session.deadlines.add(this, this.#timeoutMs);
+    if (end) this.onRequestEnd();
+  }
+
+  get context(): CallContext {
+    this.#context ??= new CallContext(this);
+    return this.#context;
+  }
+
+  get url(): string {
+    const { fields } = this;
+    let authority = "localhost";
+    for (let index = 0; index < fields.length; index += 2) {
+      if (fields[index] === ":authority") authority = fields[index + 1] ?? "";
+    }
+    return `${this.session.scheme}://${authority}${this.shape.route.path}`;
+  }
+
+  /** Milliseconds to the deadline, below 0 once it is over; undefined where there is none. */
+  remainingMs(): number | undefined {
+    return this.#timeoutMs === undefined ? undefined : this.dueMs - this.session.clock.now();
+  }
+
+  // What the subclasses do.
+
+  /** A piece of the request; see StreamListener. */
+  abstract onData(bytes: Uint8Array, from: number, to: number, end: boolean): void;
+  /** The request is whole. */
+  protected abstract onRequestEnd(): void;
+  /** What was handed over for sending has gone out. Also called when the call is over: whoever waits must look. */
+  protected abstract onSendable(): void;
+  /** The call is over: lets go of everything. `reason` is undefined where it was answered in order. */
+  protected abstract onOver(reason: ConnectError | undefined): void;
+
+  // What the stream, the deadlines and the server tell.
+
+  onHeaders(_trailers: HeaderBlock, end: boolean): void {
+    if (end && !this.isOver) this.onRequestEnd();
+  }
+
+  onReset(code: number): void {
+    const how = this.session.connection.isOver
+      ? "closed the connection"
+      : `reset the stream with HTTP/2 code ${code} (${errorCodeName(code)})`;
+    if (!this.isOver) this.#end(new ConnectError(`the client ${how}`, Code.Canceled));
+    this.session.calls.remove(this);
+  }
+
+  onDrained(): void {
+    if (this.isOver) this.session.calls.remove(this);
+    else this.onSendable();
+  }
+
+  onDeadline(): void {
+    this.fail(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+  }
+
+  cut(reason: ConnectError): void {
+    this.fail(reason);
+  }
+
+  // The answer.
+
+  /** Sends a message as it is on the wire. False where some of it has to wait: `onSendable` follows. */
+  send(message: Uint8Array, isCompressed: boolean): boolean {
+    if (!this.#isHeadSent) this.#sendHead();
+    const head = messageHead(message.length, isCompressed);
+    return this.session.connection.sendData(this.stream, head, message, false);
+  }
+
+  /** Encodes a message. Throws ConnectError where it cannot be, or is too long. */
+  encode(value: unknown): Uint8Array {
+    const bytes = this.shape.codec.encode(value);
+    const { writeMaxBytes } = this.shape.route;
+    if (bytes.length > writeMaxBytes) {
+      throw new ConnectError(
+        `message size ${bytes.length} is larger than configured writeMaxBytes ${writeMaxBytes}`,
+        Code.ResourceExhausted,
+      );
+    }
+    return bytes;
+  }
+
+  /** Whether a message is worth compressing, and may be. */
+  isCompressible(message: Uint8Array): boolean {
+    return this.shape.responseCompression !== undefined && message.length >= this.shape.route.compressMinBytes;
+  }
+
+  /** Ends the call in order. */
+  finish(): void {
+    if (this.isOver) return;
+    try {
+      if (!this.#isHeadSent) this.#sendHead();
+      const trailer = this.#context?.sentTrailer;
+      this.#sendEnd(this.session.okTrailers, trailer === undefined ? undefined : responseFields(trailer));
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.#end(undefined);
+  }
+
+  /** Ends the call with an error. One that is no ConnectError is told to the logger, not to the client. */
+  fail(error: unknown): void {
+    if (this.isOver) return;
+    const status = this.#statusOf(error);
+    // What the signal's listeners throw themselves is the call's own reason, as it is over by then.
+    this.isOver = true;
+    this.#sendStatus(status);
+    this.isOver = false;
+    this.#end(status);
+  }
+
+  #statusOf(error: unknown): ConnectError {
+    if (error instanceof ConnectError) return error;
+    const { service, method } = { service: this.shape.route.method.parent, method: this.shape.route.method };
+    this.session.logger.error("Handler failed", { service: service.typeName, method: method.name, error });
+    return new ConnectError("internal error", Code.Internal, undefined, undefined, error);
+  }
+
+  #sendStatus(status: ConnectError): void {
+    let fields: string[];
+    try {
+      fields = statusFields(status);
+    } catch (error) {
+      // Details or metadata that cannot be sent.
+      fields = statusFields(this.#statusOf(error instanceof ConnectError ? error.message : error));
+    }
+    const context = this.#context;
+    const trailer = context?.sentTrailer;
+    if (trailer !== undefined) fields = [...responseFields(trailer), ...fields];
+    const header = context?.sentHeader;
+    if (this.#isHeadSent || (header !== undefined && responseFields(header).length > 0)) {
+      if (!this.#isHeadSent) this.#sendHead();
+      this.#sendEnd(this.session.noFields, fields);
+      return;
+    }
+    // Trailers-only: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+    this.#sendEnd(this.shape.trailersOnlyHead, fields);
+  }
+
+  #sendHead(): void {
+    this.#isHeadSent = true;
+    const header = this.#context?.sentHeader;
+    const extra = header === undefined ? undefined : responseFields(header);
+    this.session.connection.sendHeaders(this.stream, this.shape.head, extra, false);
+  }
+
+  #sendEnd(prepared: PreparedFields, extra: readonly string[] | undefined): void {
+    this.session.connection.sendHeaders(this.stream, prepared, extra, true);
+  }
+
+  #end(reason: ConnectError | undefined): void {
+    this.isOver = true;
+    if (this.#timeoutMs !== undefined) this.session.deadlines.remove(this);
+    // What still waits for the client's window is part of the call: onDrained or onReset follows.
+    if (this.stream.firstPending === undefined) this.session.calls.remove(this);
+    this.onOver(reason);
+    this.#context?.end(reason);
+  }
+}
