@@ -3,7 +3,8 @@
 // Call.
 
 export { type CallFate, callFate } from "./core/call-fate.ts";
-export { createEdgeTransport, type EdgeTransport } from "./edge/create-edge-transport.ts";
+export type { EdgeTransport } from "./edge/call-endpoints.ts";
+export { createEdgeTransport } from "./edge/create-edge-transport.ts";
 export type {
   EdgeCallOptions,
   EdgeDiscoveryOptions,

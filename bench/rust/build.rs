@@ -2,10 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure().compile_protos(
-        &[
-            "../../proto/HelloService_proto/hello_service.proto",
-            "../proto/lictor/bench/v1/bench.proto",
-        ],
+        &["../../proto/HelloService_proto/hello_service.proto", "../proto/lictor/bench/v1/bench.proto"],
         &["../../proto", "../proto"],
     )?;
     Ok(())

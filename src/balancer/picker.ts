@@ -13,9 +13,15 @@ export interface CallOutcome {
 /** One choice. */
 export interface PickResult {
   readonly endpoint: Endpoint;
-  /** Reports how the call ended. Called exactly once for every pick; of a stream, when it was read to its end or its signal has aborted. */
+  /**
+   * Reports how the call ended. Called exactly once for every pick; of a stream, when it was read to its end or its signal has aborted.
+   * Must not throw. A policy that learns nothing from outcomes has `ignoreOutcome` here, and nothing is measured for it.
+   */
   done(outcome: CallOutcome): void;
 }
+
+/** The `done` of picks whose policy does not care how calls end. */
+export function ignoreOutcome(): void {}
 
 /** Chooses endpoints for calls. Fixed over its list; replaced when the list changes. Never blocks. */
 export interface Picker {

@@ -1,7 +1,7 @@
 // Strict round-robin: every ready endpoint in turn, whatever its weight. Keeps its place when the list changes.
 
 import type { Endpoint } from "../core/endpoint.ts";
-import type { NewPicker, Picker, PickResult } from "./picker.ts";
+import { ignoreOutcome, type NewPicker, type Picker, type PickResult } from "./picker.ts";
 
 class RoundRobinPicker implements Picker {
   readonly #results: readonly PickResult[];
@@ -9,7 +9,7 @@ class RoundRobinPicker implements Picker {
 
   constructor(ready: readonly Endpoint[], previous: Picker | undefined) {
     // The outcome of a call changes nothing here, so one result an endpoint serves all its picks.
-    this.#results = ready.map((endpoint) => ({ endpoint, done: ignore }));
+    this.#results = ready.map((endpoint) => ({ endpoint, done: ignoreOutcome }));
     this.#next = previous instanceof RoundRobinPicker ? this.#resumeAt(previous) : 0;
   }
 
@@ -31,8 +31,6 @@ class RoundRobinPicker implements Picker {
     return index === -1 ? 0 : index;
   }
 }
-
-const ignore = () => {};
 
 /**
  * The round-robin policy: calls go to the ready endpoints in the order of their ids, one each, then again from the start.

@@ -28,6 +28,14 @@ const fields: Readonly<Record<keyof ServiceModule, true>> = {
   cors: true,
   service: true,
   drainMarginMs: true,
+  http2: true,
+  maxConcurrentStreams: true,
+  maxConnections: true,
+  maxConnectionsPerPeer: true,
+  keepalive: true,
+  maxConnectionAgeMs: true,
+  maxConnectionAgeGraceMs: true,
+  maxConnectionIdleMs: true,
   close: true,
 };
 

@@ -3,84 +3,34 @@
 
 import * as http2 from "node:http2";
 import type { Socket } from "node:net";
-import { createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { markUnprocessed } from "../core/call-fate.ts";
-import { type Clock, systemClock } from "../core/clock.ts";
+import { systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
+import { type ClientTlsOptions, checkClientTls, missingProtocol, toSecureContext } from "./client-tls.ts";
+import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
 import { sendHttp2Request } from "./http2-request.ts";
 
-/** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
-export interface ClientTlsOptions {
-  /** Certificate authorities to trust instead of the runtime's. */
-  readonly ca?: string | readonly string[];
-  /** Client certificate chain, together with `key`. */
-  readonly cert?: string;
-  /** Private key of `cert`. */
-  readonly key?: string;
-  /** Name to ask for (SNI) and to find in the server's certificate, instead of the endpoint's host. */
-  readonly serverName?: string;
-}
+export type { ClientTlsOptions } from "./client-tls.ts";
 
 /** How connections are made. */
-export interface NodeHttp2ConnectorOptions {
+export interface NodeHttp2ConnectorOptions extends ConnectorOptions {
   /** TLS settings of endpoints whose URL is https. */
   readonly tls?: ClientTlsOptions;
-  /** Milliseconds until an attempt to connect is given up. Default 20000, as in gRPC. */
-  readonly connectTimeoutMs?: number;
-  /** Largest message taken from a server, in bytes after decompression. Larger ones fail with `resource_exhausted`. Default 4 MiB, as in gRPC. */
-  readonly maxReceiveBytes?: number;
-  readonly clock?: Clock;
 }
 
 /** Creates a connector over node:http2. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}): Connector {
   const { connectTimeoutMs = 20_000, maxReceiveBytes = 4 * 1024 * 1024, tls = {}, clock = systemClock } = options;
-  if (!(connectTimeoutMs > 0)) {
-    throw new RangeError(`Cannot create connector as "connectTimeoutMs" must be > 0: received ${connectTimeoutMs}`);
-  }
-  if (!(Number.isInteger(maxReceiveBytes) && maxReceiveBytes > 0 && maxReceiveBytes <= 0xffff_ffff)) {
-    throw new RangeError(
-      `Cannot create connector as "maxReceiveBytes" must be an integer from 1 to 4294967295: received ${maxReceiveBytes}`,
-    );
-  }
-  if ((tls.cert === undefined) !== (tls.key === undefined)) {
-    throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
-  }
-  checkPem(tls);
+  checkConnectorOptions({ connectTimeoutMs, maxReceiveBytes });
+  checkClientTls(tls);
   const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock };
   return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
-}
-
-function toSecureContext({ ca, cert, key }: ClientTlsOptions): SecureContextOptions {
-  return {
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  };
-}
-
-/** What the runtime cannot read would otherwise fail every connection, one by one. */
-function checkPem(tls: ClientTlsOptions): void {
-  try {
-    createSecureContext(toSecureContext(tls));
-  } catch (cause) {
-    throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
-  }
-}
-
-/**
- * What the peer does not speak, where the TLS library's error says so: it was answered by no TLS record, or by the alert of
- * RFC 7301 section 3.2. Names as measured on Node 24.21 (OpenSSL), Bun 1.4.5 (BoringSSL) and Deno 2.9.6 (rustls, with OpenSSL's names).
- */
-function missingProtocol(error: unknown): "TLS" | "HTTP/2" | undefined {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|(PACKET|DATA|ENCRYPTED)_LENGTH_TOO_LONG)$/.test(code)) return "TLS";
-  return code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" ? "HTTP/2" : undefined;
 }
 
 class ConnectTimeout extends Error {

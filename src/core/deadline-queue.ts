@@ -54,6 +54,8 @@ export class DeadlineQueue {
   #armedMs: number = Number.POSITIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
   #firing = false;
+  /** Nobody expects further entries: no timer is to outlive the last one. */
+  #resting = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -67,6 +69,7 @@ export class DeadlineQueue {
     if (this.#count === 0) this.#turnedMs = wholeNowMs;
     else if (wholeNowMs - this.#turnedMs > maxLagMs) this.#turn(wholeNowMs);
     this.#count++;
+    this.#resting = false;
     entry.dueMs = nowMs + (timeoutMs > 0 ? Math.min(timeoutMs, maxTimerMs) : 0);
     const slotMs = this.#place(entry);
     if (slotMs < this.#armedMs && !this.#firing) this.#arm(slotMs, nowMs);
@@ -82,12 +85,16 @@ export class DeadlineQueue {
     entry.nextDue = undefined;
     entry.previousDue = undefined;
     this.#count--;
+    if (this.#count === 0 && this.#resting) this.#disarm();
   }
 
-  /** Lets go of the timer if nothing waits, so that the process can end. Call it when a connection or a transport closes. */
+  /**
+   * Lets go of the timer, so that the process can end: at once if nothing waits, else when the last entry is removed, unless one is
+   * added before. Call it when a connection or a transport closes.
+   */
   rest(): void {
-    if (this.#count > 0 || this.#firing) return;
-    this.#disarm();
+    this.#resting = true;
+    if (this.#count === 0) this.#disarm();
   }
 
   /** Links an entry into the slot of its millisecond, which it returns. */

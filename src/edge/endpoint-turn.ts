@@ -11,13 +11,15 @@ const avoidMs = 5000;
 
 /** The endpoints of one call, one after another. */
 export interface EndpointTurn {
-  /** How many have been picked. */
-  readonly picked: number;
+  /** Those that were picked, by id. */
+  readonly tried: ReadonlyMap<string, Endpoint>;
   /**
    * The next endpoint, none twice; undefined where none is left. Those that had failed shortly before the call come last. `failure` is what
    * a picker is told that picks again what it must not.
    */
   next(failure: unknown): PickResult | undefined;
+  /** Counts an endpoint as picked that was not picked here. */
+  take(endpoint: Endpoint): void;
   /** Lets an instance be picked that came back elsewhere under its old id: it is a newcomer. */
   forgetMoved(): void;
 }
@@ -26,7 +28,6 @@ export interface EndpointTurn {
 export function createEndpointTurn(entry: CacheEntry, policy: NewPicker, clock: Clock): EndpointTurn {
   const tried = new Map<string, Endpoint>();
   const failedIds = avoidedIds(entry, clock.now());
-  let picked = 0;
 
   const pick = (excluded: ReadonlySet<string>, failure: unknown): PickResult | undefined => {
     const result = currentPicker(entry, policy).pick(excluded);
@@ -37,16 +38,16 @@ export function createEndpointTurn(entry: CacheEntry, policy: NewPicker, clock: 
   };
 
   return {
-    get picked() {
-      return picked;
-    },
+    tried,
     next(failure) {
       const preferred = failedIds.length === 0 ? undefined : pick(new Set([...tried.keys(), ...failedIds]), failure);
       const result = preferred ?? pick(new Set(tried.keys()), failure);
       if (result === undefined) return undefined;
       tried.set(result.endpoint.id, result.endpoint);
-      picked++;
       return result;
+    },
+    take(endpoint) {
+      tried.set(endpoint.id, endpoint);
     },
     forgetMoved() {
       for (const { id, url } of entry.snapshot?.endpoints ?? []) if (tried.get(id)?.url !== url) tried.delete(id);

@@ -11,6 +11,7 @@ import { createConsulResolver } from "../resolver/consul-resolver.ts";
 import { instanceQueryKey, resolveInstanceQuery } from "../resolver/instance-query.ts";
 import type { ConsulServiceQuery } from "../resolver/service-query.ts";
 import { createKeptWatch, type KeptWatch, type SnapshotStore } from "./kept-watch.ts";
+import { type NamedObjectState, openObject, type Refusal } from "./object-options.ts";
 import { unixClock } from "./unix-clock.ts";
 
 /** What the object watches. */
@@ -29,8 +30,7 @@ export interface ServiceWatchOptions extends ConsulServiceQuery {
 }
 
 /** The part of Cloudflare's DurableObjectState that is used. */
-export interface WatchObjectState {
-  readonly id: { readonly name?: string | undefined };
+export interface WatchObjectState extends NamedObjectState {
   readonly storage: SnapshotStore;
 }
 
@@ -71,7 +71,7 @@ export function serviceWatchObject<Env = unknown>(
   return class ServiceWatchObject implements WatchObject {
     readonly #state: WatchObjectState;
     readonly #env: Env;
-    #watch: KeptWatch | { readonly refusal: string } | undefined;
+    #watch: KeptWatch | Refusal | undefined;
 
     constructor(state: WatchObjectState, env: Env) {
       this.#state = state;
@@ -80,7 +80,9 @@ export function serviceWatchObject<Env = unknown>(
 
     async fetch(request: Request): Promise<Response> {
       if (request.method !== "GET") return plainText(405, "Only GET", { Allow: "GET" });
-      this.#watch ??= this.#open();
+      this.#watch ??= openObject("the watch", options, this.#env, this.#state, (given) =>
+        openWatch(given, this.#state.storage),
+      );
       if ("refusal" in this.#watch) return plainText(500, this.#watch.refusal);
       try {
         return Response.json(await this.#watch.read(), { headers: { "Cache-Control": "no-store" } });
@@ -88,27 +90,7 @@ export function serviceWatchObject<Env = unknown>(
         return plainText(503, error instanceof Error ? error.message : String(error));
       }
     }
-
-    #open(): KeptWatch | { readonly refusal: string } {
-      let given: ServiceWatchOptions;
-      try {
-        given = options(this.#env, this.#state.id.name ?? "");
-      } catch (error) {
-        return { refusal: `The options of the watch cannot be had: ${nameOf(error)}` };
-      }
-      try {
-        return openWatch(given, this.#state.storage);
-      } catch (error) {
-        return { refusal: error instanceof Error ? error.message : String(error) };
-      }
-    }
   };
-}
-
-/** The name of the error's class, where it is one; nothing that could hold more. */
-function nameOf(error: unknown): string {
-  if (!(error instanceof Error)) return describeValue(error);
-  return /^\w{1,60}$/.test(error.name) ? error.name : "Error";
 }
 
 /** Throws TypeError or RangeError for bad options; no message repeats a secret. */

@@ -1,5 +1,7 @@
 // An offence that ends the connection. Thrown inside the engine only: it becomes a GOAWAY and an `onError`.
 
+import { ErrorCode } from "./error-code.ts";
+
 /** RFC 9113, section 5.4.1. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
@@ -10,4 +12,14 @@ export class ConnectionError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** PROTOCOL_ERROR, to be thrown. */
+export function protocolError(reason: string): ConnectionError {
+  return new ConnectionError(ErrorCode.protocolError, reason);
+}
+
+/** FRAME_SIZE_ERROR, to be thrown. */
+export function frameSizeError(reason: string): ConnectionError {
+  return new ConnectionError(ErrorCode.frameSizeError, reason);
 }

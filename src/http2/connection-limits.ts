@@ -14,7 +14,7 @@ export interface ConnectionLimits {
   readonly connectionWindowBytes: number;
   /** Data received and not consumed, on all streams, above which the connection's window stays shut. Default 16 MiB. */
   readonly maxHeldBytes: number;
-  /** Largest frame we take, 16384 to 2^24-1. Default 64 KiB. */
+  /** Largest frame we take, 16384 to 2^24-1. Default 16384. */
   readonly maxFrameBytes: number;
   /** Largest header list we take, as RFC 9113, section 6.5.2, counts it. Larger ones are handed on without their fields. Default 64 KiB. */
   readonly maxHeaderListBytes: number;
@@ -33,7 +33,7 @@ export const defaultLimits: ConnectionLimits = {
   maxWindowBytes: 4 * 1024 * 1024,
   connectionWindowBytes: 4 * 1024 * 1024,
   maxHeldBytes: 16 * 1024 * 1024,
-  maxFrameBytes: 64 * 1024,
+  maxFrameBytes: 16_384,
   maxHeaderListBytes: 64 * 1024,
   maxHeldHeaderBytes: 16 * 1024 * 1024,
   maxPendingBytes: 24 * 1024 * 1024,

@@ -1,7 +1,7 @@
 // Header blocks out of HEADERS and CONTINUATION frames: RFC 9113, sections 4.3, 6.2 and 6.10. Knows no streams.
 
 import { ByteBuffer } from "./byte-buffer.ts";
-import { ConnectionError } from "./connection-error.ts";
+import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
 import { Flag, maxInt31, readUint32 } from "./frame.ts";
 import { type HeaderBlock, HeaderDecoder } from "./hpack/header-decoder.ts";
@@ -42,7 +42,7 @@ export class HeaderBlocks {
     let at = from;
     let end = to;
     if ((flags & Flag.padded) !== 0) {
-      if (at === end) throw new ConnectionError(ErrorCode.frameSizeError, "padded HEADERS have no padding length");
+      if (at === end) throw frameSizeError("padded HEADERS have no padding length");
       end -= bytes[at++] ?? 0;
     }
     if ((flags & Flag.priority) !== 0) {
@@ -92,8 +92,4 @@ export class HeaderBlocks {
   #decode(streamId: number, flags: number, bytes: Uint8Array, from: number, to: number): void {
     this.#sink.onBlock(streamId, this.#decoder.decode(bytes, from, to), (flags & Flag.endStream) !== 0);
   }
-}
-
-function protocolError(reason: string): ConnectionError {
-  return new ConnectionError(ErrorCode.protocolError, reason);
 }

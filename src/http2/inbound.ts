@@ -1,8 +1,8 @@
 // What the peer's frames do to streams and connection, for both roles. RFC 9113, sections 5, 6 and 8. Reads no bytes of heads and sends
 // no data.
 
-import { noBytes } from "./byte-buffer.ts";
-import { ConnectionError } from "./connection-error.ts";
+import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
+import { ControlFrames } from "./control-frames.ts";
 import { ErrorCode, errorCodeName } from "./error-code.ts";
 import { type BlockFacts, judgeBlock } from "./field-rules.ts";
 import { Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
@@ -10,31 +10,19 @@ import type { FrameSink } from "./frame-reader.ts";
 import { type BlockSink, HeaderBlocks } from "./header-blocks.ts";
 import type { HeaderBlock } from "./hpack/header-decoder.ts";
 import { tinyDataBytes } from "./peer-budgets.ts";
-import { Pings } from "./pings.ts";
-import { readSettings } from "./settings.ts";
 import type { Stream, StreamListener } from "./stream.ts";
 import type { ConnectionParts, StreamSet } from "./stream-set.ts";
 
-/** A peer that allows more gets frames of this size: one stream's frame must not keep the others waiting. */
-const maxSentFrameBytes = 64 * 1024;
-
-/** How much of what a GOAWAY says beside its code is read. */
-const maxDebugBytes = 256;
-
 export class Inbound implements FrameSink, BlockSink {
-  readonly pings: Pings;
+  readonly control: ControlFrames;
   readonly blocks: HeaderBlocks;
-  /** The peer's SETTINGS have come. */
-  isSettled = false;
-  /** SETTINGS of ours that the peer has not acknowledged. */
-  unacknowledged = 0;
   readonly #parts: ConnectionParts;
   readonly #streams: StreamSet;
 
   constructor(parts: ConnectionParts, streams: StreamSet) {
     this.#parts = parts;
     this.#streams = streams;
-    this.pings = new Pings(parts.sender);
+    this.control = new ControlFrames(parts, streams);
     this.blocks = new HeaderBlocks(this, 4096, parts.limits.maxHeaderListBytes);
   }
 
@@ -46,7 +34,7 @@ export class Inbound implements FrameSink, BlockSink {
       // Section 6.10.
       throw protocolError("a frame stands amid a header block");
     }
-    if (!this.isSettled && (type !== FrameType.settings || (flags & Flag.ack) !== 0)) {
+    if (!this.control.isSettled && (type !== FrameType.settings || (flags & Flag.ack) !== 0)) {
       // Section 3.4.
       throw protocolError("the first frame is not SETTINGS");
     }
@@ -94,13 +82,13 @@ export class Inbound implements FrameSink, BlockSink {
         this.#onReset(streamId, bytes, from, to);
         return;
       case FrameType.settings:
-        this.#onSettings(flags, streamId, bytes, from, to);
+        this.control.onSettings(flags, streamId, bytes, from, to);
         return;
       case FrameType.ping:
-        this.#onPing(flags, streamId, bytes, from, to);
+        this.control.onPing(flags, streamId, bytes, from, to);
         return;
       case FrameType.goaway:
-        this.#onGoaway(streamId, bytes, from, to);
+        this.control.onGoaway(streamId, bytes, from, to);
         return;
       case FrameType.priority:
         this.#onPriority(streamId, bytes, from, to);
@@ -301,74 +289,6 @@ export class Inbound implements FrameSink, BlockSink {
     else this.#offend(stream, code);
   }
 
-  // The connection.
-
-  #onSettings(flags: number, streamId: number, bytes: Uint8Array, from: number, to: number): void {
-    if (streamId !== 0) throw protocolError("SETTINGS came on a stream");
-    const { peer, sender, budgets, host } = this.#parts;
-    if ((flags & Flag.ack) !== 0) {
-      if (to !== from) throw frameSizeError("an answer to SETTINGS has settings");
-      if (this.unacknowledged > 0) this.unacknowledged--;
-      else budgets.chatter("answers to SETTINGS");
-      return;
-    }
-    budgets.settings();
-    const windowBefore = peer.initialWindowBytes;
-    readSettings(peer, bytes, from, to, this.#parts.isClient);
-    sender.encoder.setMaxTableBytes(peer.headerTableBytes);
-    sender.maxFrameBytes = Math.min(peer.maxFrameBytes, maxSentFrameBytes);
-    const change = peer.initialWindowBytes - windowBefore;
-    if (change !== 0) this.#moveWindows(change);
-    this.isSettled = true;
-    // Section 6.5.3.
-    sender.writeFrame(FrameType.settings, Flag.ack, 0, noBytes);
-    host.onSettings();
-    this.#streams.offerSlot();
-  }
-
-  /** Section 6.9.2: a new initial window moves those of all streams. */
-  #moveWindows(change: number): void {
-    for (const stream of this.#streams.all()) {
-      stream.sendWindow += change;
-      if (stream.sendWindow > maxInt31) {
-        throw new ConnectionError(ErrorCode.flowControlError, "a stream's window exceeds 2^31-1");
-      }
-      if (stream.firstPending !== undefined) this.#parts.sender.queue(stream);
-    }
-  }
-
-  #onPing(flags: number, streamId: number, bytes: Uint8Array, from: number, to: number): void {
-    if (to - from !== 8) throw frameSizeError("PING is not 8 bytes");
-    if (streamId !== 0) throw protocolError("PING came on a stream");
-    this.#parts.budgets.chatter("PING frames");
-    if ((flags & Flag.ack) !== 0) {
-      this.pings.onAnswer(bytes, from);
-      return;
-    }
-    this.#parts.sender.writeFrame(FrameType.ping, Flag.ack, 0, bytes.subarray(from, to));
-    this.#parts.host.onPing?.();
-  }
-
-  #onGoaway(streamId: number, bytes: Uint8Array, from: number, to: number): void {
-    if (streamId !== 0) throw protocolError("GOAWAY came on a stream");
-    if (to - from < 8) throw frameSizeError("GOAWAY is shorter than 8 bytes");
-    this.#parts.budgets.chatter("GOAWAY frames");
-    const lastStreamId = readUint32(bytes, from) & maxInt31;
-    const code = readUint32(bytes, from + 4);
-    const debug = bytes.subarray(from + 8, Math.min(to, from + 8 + maxDebugBytes));
-    this.#streams.peerGoneAway = true;
-    if (this.#parts.isClient) {
-      // Section 6.8: none of these has been, nor will be, processed.
-      for (const stream of this.#streams.all()) {
-        if (stream.id <= lastStreamId || stream.closed) continue;
-        const { listener } = stream;
-        this.#streams.close(stream);
-        listener.onReset(ErrorCode.refusedStream, true);
-      }
-    }
-    this.#parts.host.onGoaway(lastStreamId, code, String.fromCharCode(...debug));
-  }
-
   // Stream errors: section 5.4.2.
 
   #offend(stream: Stream, code: number): void {
@@ -390,11 +310,3 @@ const unknownTrailers: BlockFacts = { kind: "trailers", contentLength: -1 };
 
 /** Until `onStream` has returned. */
 const ignoring: StreamListener = { onHeaders() {}, onData() {}, onReset() {}, onDrained() {} };
-
-function protocolError(reason: string): ConnectionError {
-  return new ConnectionError(ErrorCode.protocolError, reason);
-}
-
-function frameSizeError(reason: string): ConnectionError {
-  return new ConnectionError(ErrorCode.frameSizeError, reason);
-}

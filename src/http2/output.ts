@@ -9,7 +9,7 @@ const minLeftover = 2048;
 /** Slabs kept for the next who writes. */
 const maxPooled = 16;
 /** Pieces of at least this size are sent from where they lie; copying smaller ones is cheaper than a write of their own. */
-const byReferenceBytes = 32 * 1024;
+const byReferenceBytes = 4 * 1024;
 
 interface Slab {
   readonly bytes: Uint8Array;

@@ -173,6 +173,7 @@ export class Sender {
     if (pending.trailers !== undefined) {
       this.#shift(stream);
       this.writeHeaders(stream, pending.trailers.prepared, pending.trailers.extra, pending.end);
+      if (stream.firstPending === undefined) stream.listener.onDrained();
       return true;
     }
     const headBytes = pending.head === undefined ? 0 : pending.head.length;
@@ -197,7 +198,8 @@ export class Sender {
     const from = Math.max(sent - headBytes, 0);
     const to = Math.max(sent + length - headBytes, 0);
     this.writeData(stream, pending.head, headFrom, headTo, pending.body, from, to, isWhole && pending.end);
-    if (isWhole && stream.firstPending === undefined && !stream.closed) stream.listener.onDrained();
+    // Even where the stream has ended with it.
+    if (isWhole && stream.firstPending === undefined && (pending.end || !stream.closed)) stream.listener.onDrained();
     return true;
   }
 

@@ -2,11 +2,14 @@
 
 import type { Clock } from "../core/clock.ts";
 import type { ByteSocket } from "./byte-socket.ts";
-import { type ConnectionLimits, Http2Connection, type Http2Host } from "./connection.ts";
+import { Http2Connection } from "./connection.ts";
 import { ConnectionError } from "./connection-error.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import { ErrorCode } from "./error-code.ts";
 import { maxInt31 } from "./frame.ts";
 import type { HeaderBlock } from "./hpack/header-decoder.ts";
+import type { Http2Host } from "./http2-host.ts";
+import { resolveTimeouts, type SessionTimeouts, SessionWatch } from "./session-watch.ts";
 import type { Stream, StreamListener } from "./stream.ts";
 
 /** Told what concerns the session as a whole. Must not throw. */
@@ -15,8 +18,10 @@ export interface SessionHost {
   onStream(stream: Stream, block: HeaderBlock, end: boolean): StreamListener;
   /** The peer's settings came, the first time or again. */
   onSettings(): void;
-  /** The peer takes no more streams. */
-  onGoaway(lastStreamId: number, code: number): void;
+  /** The peer takes no more streams; see `Http2Host.onGoaway`. */
+  onGoaway(lastStreamId: number, code: number, debugText: string): void;
+  /** The peer sent a PING; it is answered already. */
+  onPing?(): void;
   /** The last stream has ended. */
   onIdle(): void;
   /** After a time when none could, a stream may be opened (clients only). */
@@ -31,16 +36,20 @@ export interface SessionOptions {
   readonly socket: ByteSocket;
   readonly host: SessionHost;
   readonly limits?: Partial<ConnectionLimits>;
+  readonly timeouts?: Partial<SessionTimeouts>;
   readonly clock: Clock;
   /** Runs a function soon, once what is running now is done: `process.nextTick`, or `queueMicrotask` where there is none. */
   readonly defer: (run: () => void) => void;
 }
 
-/** How long the last words may take to leave before the socket is destroyed. */
+/** Runs out where a peer to whom we said why does not close its side. */
 const lastWordsMs = 500;
+/** The same after an orderly end, whose last bytes may still be on their way. */
+const lingerMs = 2000;
 /** Longest wait for the PING between the two GOAWAYs. */
 const goawayPingMs = 1000;
 
+/** Throws RangeError for limits and timeouts that cannot be. */
 export class Http2Session implements Http2Host {
   readonly connection: Http2Connection;
   /** Why the session ended, from before its streams are reset. */
@@ -50,36 +59,53 @@ export class Http2Session implements Http2Host {
   readonly #host: SessionHost;
   readonly #clock: Clock;
   readonly #defer: (run: () => void) => void;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #watch: SessionWatch;
+  #chunks: Uint8Array[] = [];
+  readonly #keepChunk: (chunk: Uint8Array) => void = (chunk) => {
+    this.#chunks.push(chunk);
+  };
+  readonly #runFlush: () => void = () => this.#flush();
   #receiving = false;
+  #flushing = false;
   #flushPlanned = false;
   #leaving = false;
-  #ended = false;
+  /** Nothing is read any more: the last bytes leave. */
+  #ending = false;
+  /** The socket is to be ended when it has taken what it was given. */
+  #endsWhenWritable = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
 
   constructor(options: SessionOptions) {
-    this.#isServer = options.role === "server";
-    this.#socket = options.socket;
-    this.#host = options.host;
-    this.#clock = options.clock;
-    this.#defer = options.defer;
+    const { role, socket, host, limits, clock, defer } = options;
+    this.#isServer = role === "server";
+    this.#socket = socket;
+    this.#host = host;
+    this.#clock = clock;
+    this.#defer = defer;
     this.connection = new Http2Connection({
-      role: options.role,
+      role,
       host: this,
-      now: () => options.clock.now(),
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      now: () => clock.now(),
+      ...(limits === undefined ? {} : { limits }),
     });
+    this.#watch = new SessionWatch(this.connection, clock, resolveTimeouts(options.timeouts), () =>
+      this.destroy(
+        new ConnectionError(ErrorCode.enhanceYourCalm, "the peer takes no bytes"),
+        ErrorCode.enhanceYourCalm,
+      ),
+    );
   }
 
   /** Takes over the socket. Once. */
   start(): void {
     this.#socket.start({
       onBytes: (bytes, length) => this.#onBytes(bytes, length),
-      onWritable: () => this.connection.setWritable(true),
+      onWritable: () => this.#onWritable(),
       onClosed: (error) => this.#onSocketClosed(error),
     });
     this.connection.start();
+    this.#watch.look();
   }
 
   get isClosed(): boolean {
@@ -99,7 +125,7 @@ export class Http2Session implements Http2Host {
       return;
     }
     const finish = () => {
-      if (this.#closed || this.#cancelTimer === undefined) return;
+      if (this.#ending || this.#cancelTimer === undefined) return;
       this.#cancelTimer();
       this.#cancelTimer = undefined;
       this.connection.goaway(this.connection.lastPeerStreamId, ErrorCode.noError);
@@ -114,6 +140,7 @@ export class Http2Session implements Http2Host {
   destroy(reason: unknown, code: number = ErrorCode.noError): void {
     if (this.#closed) return;
     this.reason ??= reason;
+    this.#watch.stop();
     this.connection.goaway(this.#isServer ? this.connection.lastPeerStreamId : 0, code);
     this.connection.abort(code);
     this.#flush();
@@ -121,11 +148,20 @@ export class Http2Session implements Http2Host {
     this.#socket.destroy();
   }
 
+  // What the socket tells.
+
   #onBytes(bytes: Uint8Array, length: number): void {
-    if (this.#ended) return;
+    // What comes meanwhile is thrown away: bytes left unread would make the last ones of ours be lost with a reset of the socket.
+    if (this.#ending) return;
     this.#receiving = true;
     this.connection.receive(bytes, length);
     this.#receiving = false;
+    this.#watch.look();
+  }
+
+  #onWritable(): void {
+    if (this.#endsWhenWritable) this.#endSocket(lingerMs);
+    else this.connection.setWritable(true);
   }
 
   #onSocketClosed(error: unknown): void {
@@ -134,40 +170,77 @@ export class Http2Session implements Http2Host {
     this.#close();
   }
 
-  /** Sends what is left and ends the socket; a peer that does not read it gets no more time. */
-  #end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#flush();
-    this.#socket.end();
-    this.#cancelTimer?.();
-    this.#cancelTimer = this.#clock.schedule(lastWordsMs, () => this.#socket.destroy());
-  }
+  // Ends.
 
   #endIfIdle(): void {
-    if (this.#leaving && this.#cancelTimer === undefined && this.connection.streamCount === 0) this.#end();
+    if (!this.#leaving || this.#cancelTimer !== undefined || this.connection.streamCount > 0) return;
+    this.#end(true);
+  }
+
+  /** Sends what is left and ends the socket. A peer that offended gets little time to read it. */
+  #end(inOrder: boolean): void {
+    if (this.#ending || this.#closed) return;
+    this.#ending = true;
+    // The last answers are in frames; they go however much waits in the socket.
+    const isWritable = this.connection.isWritable;
+    this.connection.setWritable(true);
+    const takesMore = this.#flush() && isWritable;
+    if (inOrder && !takesMore) {
+      this.connection.setWritable(false);
+      this.#endsWhenWritable = true;
+      this.#watch.look();
+    } else {
+      this.#watch.stop();
+      this.#endSocket(inOrder ? lingerMs : lastWordsMs);
+    }
+  }
+
+  #endSocket(patienceMs: number): void {
+    this.#endsWhenWritable = false;
+    this.#watch.stop();
+    this.#socket.end();
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.#clock.schedule(patienceMs, () => this.#socket.destroy());
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#ended = true;
+    this.#ending = true;
+    this.#endsWhenWritable = false;
+    this.#watch.stop();
     this.#cancelTimer?.();
     this.#host.onClosed(this.reason);
   }
 
-  #flush(): void {
+  // Output.
+
+  /** Writes what there is; false where the socket takes no more for now. */
+  #flush(): boolean {
     this.#flushPlanned = false;
-    const chunks = this.#chunks;
-    this.connection.flush((chunk) => chunks.push(chunk));
-    if (chunks.length === 0) return;
-    const isWritable = this.#socket.write(chunks.splice(0));
-    if (!isWritable) this.connection.setWritable(false);
+    if (this.#closed || this.#flushing) return true;
+    this.#flushing = true;
+    let takesMore = true;
+    // As often as the connection asks for it meanwhile: it makes frames of what waits piece by piece.
+    for (;;) {
+      this.connection.flush(this.#keepChunk);
+      if (this.#chunks.length === 0) break;
+      const chunks = this.#chunks;
+      this.#chunks = [];
+      takesMore = this.#socket.write(chunks);
+      if (takesMore) continue;
+      this.connection.setWritable(false);
+      break;
+    }
+    this.#flushing = false;
+    this.#watch.look();
+    return takesMore;
   }
 
   // What the connection tells.
 
   onOutput(): void {
+    if (this.#flushing) return;
     // At the end of a chunk a server writes all its answers at once. A client waits, so that those it woke share the write.
     if (this.#receiving && this.#isServer) {
       this.#flush();
@@ -175,7 +248,7 @@ export class Http2Session implements Http2Host {
     }
     if (this.#flushPlanned || this.#closed) return;
     this.#flushPlanned = true;
-    this.#defer(() => this.#flush());
+    this.#defer(this.#runFlush);
   }
 
   onStream(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {
@@ -186,13 +259,17 @@ export class Http2Session implements Http2Host {
     this.#host.onSettings();
   }
 
-  onGoaway(lastStreamId: number, code: number): void {
-    this.#host.onGoaway(lastStreamId, code);
+  onGoaway(lastStreamId: number, code: number, debugText: string): void {
+    this.#host.onGoaway(lastStreamId, code, debugText);
+  }
+
+  onPing(): void {
+    this.#host.onPing?.();
   }
 
   onError(code: number, reason: string): void {
     this.reason ??= new ConnectionError(code, reason);
-    this.#end();
+    this.#end(false);
   }
 
   onIdle(): void {

@@ -21,6 +21,8 @@ class NodeSocket implements ByteSocket {
     socket.setNoDelay(true);
     socket.on("data", (bytes: Uint8Array) => listener.onBytes(bytes, bytes.length));
     socket.on("drain", () => listener.onWritable());
+    // HTTP/2 has no use for a connection that is open one way, which a server's sockets may become.
+    socket.on("end", () => socket.end());
     socket.on("error", (error) => {
       this.#error ??= error;
     });

@@ -1,11 +1,12 @@
 // The Engine contract: who speaks HTTP over a connected socket. One per HTTP version; implementations: http1-engine.ts,
-// http2-engine.ts. An engine knows neither ports nor TLS nor what is served.
+// http2-engine.ts (the runtime's), session-engine.ts (our own). An engine knows neither ports nor TLS nor what is served.
 
 import type { Socket } from "node:net";
 import type { UniversalHandlerFn } from "@connectrpc/connect/protocol";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import type { CallTracker } from "./call-tracker.ts";
+import type { Random } from "../core/random.ts";
+import type { CallTracker } from "../grpc/server/call-tracker.ts";
 
 /** What every engine is made of. */
 export interface EngineOptions {
@@ -16,6 +17,7 @@ export interface EngineOptions {
   /** Told of every request. */
   readonly calls: CallTracker;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
 }
 

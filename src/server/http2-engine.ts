@@ -1,4 +1,4 @@
-// HTTP/2 by the runtime's own node:http2, over sockets accepted elsewhere. Frames nothing itself.
+// HTTP/2 by the runtime's own node:http2, over sockets accepted elsewhere: what `http2: "node"` asks for. Frames nothing itself.
 
 import {
   constants,
@@ -28,8 +28,14 @@ interface Connection {
   onIdle: () => void;
 }
 
+/** What this engine needs beyond every other. */
+export interface Http2EngineOptions extends EngineOptions {
+  readonly maxConcurrentStreams: number;
+}
+
 /** Creates the engine. It holds nothing but its sessions. */
-export function createHttp2Engine({ handler, scheme, calls, clock, logger }: EngineOptions): Engine {
+export function createHttp2Engine(options: Http2EngineOptions): Engine {
+  const { handler, scheme, calls, clock, logger, maxConcurrentStreams } = options;
   const connections = new Map<ServerHttp2Session, Connection>();
   let leaving = false;
 
@@ -37,6 +43,7 @@ export function createHttp2Engine({ handler, scheme, calls, clock, logger }: Eng
     // Beyond this limit node refuses new streams with ENHANCE_YOUR_CALM, counting what is queued for slow readers: a handful of
     // large answers would fail calls. Streams are bounded by flow control instead; grpc-js does the same.
     maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    settings: { maxConcurrentStreams },
   });
   server.on("sessionError", (error) => logger.debug("HTTP/2 connection failed", { error }));
   server.on("session", (session) => {

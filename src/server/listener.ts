@@ -2,10 +2,13 @@
 
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import type { HostPort } from "../core/host-port.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
+import { ConnectionLimit } from "./connection-limit.ts";
+import type { ResolvedConnectionOptions } from "./connection-options.ts";
+import type { Engine } from "./engine.ts";
 import { createHttp1Engine } from "./http1-engine.ts";
 import { createHttp2Engine } from "./http2-engine.ts";
 import { ListenError } from "./listen-error.ts";
+import { createSessionEngine, type SessionEngineOptions } from "./session-engine.ts";
 import { type HttpProtocol, sniffProtocol } from "./sniff-protocol.ts";
 import { createTlsFront, type ServerTlsOptions } from "./tls-front.ts";
 
@@ -16,12 +19,15 @@ const firstBytesTimeoutMs = 10_000;
 const lastWordsMs = 100;
 
 /** Where to listen, and what to do with what comes. */
-export interface ListenerOptions extends Omit<EngineOptions, "scheme"> {
+export interface ListenerOptions extends Omit<SessionEngineOptions, "scheme" | keyof ResolvedConnectionOptions> {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
   /** Absent: cleartext, HTTP/1.1 and HTTP/2 with prior knowledge on the same port. */
   readonly tls: ServerTlsOptions | undefined;
+  /** Whose HTTP/2: our own or the runtime's. */
+  readonly http2: "lictor" | "node";
+  readonly connections: ResolvedConnectionOptions;
 }
 
 /** A port, open from `listen()` to `leave()` or `destroy()`. */
@@ -38,11 +44,16 @@ export interface Listener {
 
 /** Creates a listener. Opens nothing before `listen()`. */
 export function createListener(options: ListenerOptions): Listener {
-  const { host, port, tls, clock, logger } = options;
-  const engineOptions: EngineOptions = { ...options, scheme: tls === undefined ? "http" : "https" };
+  const { host, port, tls, clock, logger, connections } = options;
+  const engineOptions: SessionEngineOptions = {
+    ...options,
+    ...connections,
+    scheme: tls === undefined ? "http" : "https",
+  };
+  const limit = new ConnectionLimit(connections.maxConnections, connections.maxConnectionsPerPeer);
   const engines: Readonly<Record<HttpProtocol, Engine>> = {
     http1: createHttp1Engine(engineOptions),
-    http2: createHttp2Engine(engineOptions),
+    http2: options.http2 === "lictor" ? createSessionEngine(engineOptions) : createHttp2Engine(engineOptions),
   };
   const sockets = new Set<Socket>();
   /** Sockets that no engine has yet. */
@@ -70,6 +81,13 @@ export function createListener(options: ListenerOptions): Listener {
     });
     if (leaving) dismiss(socket);
   };
+  /** One too many is closed without a word: there is no time for a handshake with everybody who may come. */
+  const admit = (socket: Socket): boolean => {
+    if (limit.admit(socket)) return true;
+    socket.on("error", () => {});
+    socket.destroy();
+    return false;
+  };
   const handOver = (socket: Socket, protocol: HttpProtocol): void => {
     undecided.delete(socket);
     engines[protocol].accept(socket);
@@ -78,6 +96,7 @@ export function createListener(options: ListenerOptions): Listener {
   const server =
     tls === undefined
       ? createTcpServer({ noDelay: true }, (socket) => {
+          if (!admit(socket)) return;
           hold(socket);
           sniffProtocol(socket, { timeoutMs: firstBytesTimeoutMs, clock }, (protocol) => handOver(socket, protocol));
         })
@@ -90,6 +109,7 @@ export function createListener(options: ListenerOptions): Listener {
   const handshaking = new Set<Socket>();
   if (tls !== undefined) {
     server.on("connection", (socket: Socket) => {
+      if (!admit(socket)) return;
       handshaking.add(socket);
       socket.on("close", () => handshaking.delete(socket));
     });

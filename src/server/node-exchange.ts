@@ -10,6 +10,7 @@ import type { Logger } from "../core/logger.ts";
 import { respellGrpcMessage } from "./grpc-message.ts";
 import { textResponse } from "./plain-response.ts";
 import { type BodySource, readBody } from "./request-body.ts";
+import { requestUrl } from "./request-url.ts";
 
 /** A request as node gives it. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -35,7 +36,13 @@ export interface ExchangeOptions {
 }
 
 /** Headers that belong to a connection, which HTTP/2 forbids (RFC 9113 section 8.2.2) and node decides over HTTP/1.1. */
-const connectionHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+export const connectionHeaders: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+]);
 
 /** Serves one request. Returns when the answer is written, or the client is gone; never rejects. */
 export async function serveExchange(
@@ -83,23 +90,11 @@ export async function serveExchange(
 function toUniversal(
   request: NodeRequest,
   body: AsyncIterable<Uint8Array>,
-  scheme: string,
+  scheme: "http" | "https",
   signal: AbortSignal,
 ): UniversalServerRequest {
-  const target = request.url ?? "";
-  // HTTP/1.0 probes come without a host.
-  const named = ("authority" in request ? request.authority : undefined) || request.headers.host || "localhost";
-  // Anything but a host and a port would become part of the path.
-  if (/[/?#@\\\s]/.test(named)) throw new TypeError("the host is no host");
-  // node:http2's clients leave out the brackets of an IPv6 host (measured on node 24.21).
-  const authority = named.replace(/^([0-9a-f:.]*:[0-9a-f:.]*):([0-9]+)$/i, "[$1]:$2");
-  // A path may begin with "//", which a URL would take for a host: so it is joined, not resolved.
-  const url = target.startsWith("/") ? `${scheme}://${authority}${target}` : target === "*" ? undefined : target;
-  const parsed = new URL(url ?? `${scheme}://${authority}/*`);
-  // A target in absolute form may name anything (RFC 9112 section 3.2.2): a fallback must get no file: and no user's password.
-  if (!/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
-    throw new TypeError("the target is no http URL");
-  }
+  const host = ("authority" in request ? request.authority : undefined) || request.headers.host || "";
+  const url = requestUrl(scheme, host, request.url ?? "");
   const header = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (name.startsWith(":") || value === undefined) continue;
@@ -108,7 +103,7 @@ function toUniversal(
   return {
     httpVersion: request.httpVersion,
     method: request.method ?? "",
-    url: parsed.href,
+    url,
     header,
     body,
     signal,

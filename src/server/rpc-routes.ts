@@ -1,26 +1,25 @@
-// Turns the user's routes into handlers by path, with the standard services for health and reflection beside them. Serves
-// nothing itself.
+// Turns the user's routes into handlers by path, with the standard services for health and reflection beside them: Connect's handlers
+// for every protocol, and routes of our own for native gRPC. Serves nothing itself.
 
-import {
-  type ConnectRouter,
-  type ConnectRouterOptions,
-  createConnectRouter,
-  type Interceptor,
-} from "@connectrpc/connect";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import type { GrpcRoute } from "../grpc/server/grpc-route.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthService } from "./health-service.ts";
 import type { HealthStatus } from "./health-status.ts";
+import { createRecordingRouter } from "./recording-router.ts";
 import { reflectionServices, routeReflection } from "./reflection-service.ts";
 
 /** What the routes are built from. */
 export interface RpcRoutesOptions {
   /** Adds the user's services to the router. */
   readonly routes: (router: ConnectRouter) => void;
-  /** Outermost first. */
+  /** The user's, outermost first. */
   readonly interceptors: readonly Interceptor[];
+  /** The server's own, around the user's, for calls by Connect's handlers: native gRPC does the same by itself. */
+  readonly guards: readonly Interceptor[];
   /** Largest message taken, in bytes. */
   readonly maxReceiveBytes: number;
   /** Aborting it aborts the signal of every call under way, with its reason. */
@@ -35,6 +34,8 @@ export interface RpcRoutesOptions {
 export interface RpcRoutes {
   /** By path: `/package.Service/Method`. */
   readonly handlers: ReadonlyMap<string, UniversalHandler>;
+  /** What native gRPC reaches, by path. */
+  readonly grpc: ReadonlyMap<string, GrpcRoute>;
   /** Full names of the user's services, in the order of their routes. */
   readonly services: readonly string[];
 }
@@ -42,13 +43,15 @@ export interface RpcRoutes {
 /** Builds the routes. Throws TypeError where a method is routed twice, or a service that is served already. */
 export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
   const { health, reflection } = options;
-  const routerOptions: ConnectRouterOptions = {
-    acceptCompression: [compressionGzip, compressionBrotli],
-    interceptors: [...options.interceptors],
-    readMaxBytes: options.maxReceiveBytes,
+  const { router, recorded } = createRecordingRouter({
+    options: {
+      acceptCompression: [compressionGzip, compressionBrotli],
+      interceptors: [...options.interceptors],
+      readMaxBytes: options.maxReceiveBytes,
+    },
+    guards: options.guards,
     shutdownSignal: options.shutdownSignal,
-  };
-  const router = createConnectRouter(routerOptions);
+  });
   options.routes(router);
   const services = [...new Set(router.handlers.map((handler) => handler.service.typeName))];
   if (services.includes(Health.typeName)) {
@@ -74,5 +77,5 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
     }
     handlers.set(handler.requestPath, handler);
   }
-  return { handlers, services };
+  return { handlers, grpc: new Map(recorded.map((route) => [route.path, route])), services };
 }

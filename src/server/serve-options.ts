@@ -7,7 +7,13 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { AdvertiseOptions } from "./announced-address.ts";
+import {
+  type ConnectionOptions,
+  type ResolvedConnectionOptions,
+  resolveConnectionOptions,
+} from "./connection-options.ts";
 import { type CorsOptions, type CorsPolicy, resolveCors } from "./cors-options.ts";
+import { refuseOption } from "./refuse-option.ts";
 import type { Server } from "./server.ts";
 import type { ServerTlsOptions } from "./tls-front.ts";
 
@@ -21,7 +27,7 @@ export type ServiceOptions = Omit<
 };
 
 /** What to serve, where, and how it is announced. */
-export interface ServeOptions {
+export interface ServeOptions extends ConnectionOptions {
   /**
    * Adds services to Connect's router; called once, before `serve` returns. The standard health service is there already, and
    * a method may be routed once only. The server is the one that `serve` returns, for handlers that want its address.
@@ -31,6 +37,11 @@ export interface ServeOptions {
   readonly host?: string;
   /** Port to listen on, 0 to 65535; 0 takes any free one. Default 0. */
   readonly port?: number;
+  /**
+   * Whose HTTP/2 is spoken: lictor's own, with native gRPC straight to its handlers, or the runtime's node:http2, with every protocol
+   * through Connect's. Both serve the same. Default `node`.
+   */
+  readonly http2?: "lictor" | "node";
   /** Serves TLS instead of cleartext. */
   readonly tls?: ServerTlsOptions;
   /** Around every call, outermost first. */
@@ -69,9 +80,11 @@ export interface ServeOptions {
 }
 
 /** Options with every default in its place. */
-export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors"> {
+export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors" | keyof ConnectionOptions> {
   readonly host: string;
   readonly port: number;
+  readonly http2: "lictor" | "node";
+  readonly connections: ResolvedConnectionOptions;
   readonly interceptors: readonly Interceptor[];
   readonly maxReceiveBytes: number;
   readonly cors: CorsPolicy | undefined;
@@ -90,26 +103,29 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     throw new TypeError(`Cannot serve as the options must be an object: received ${options}`);
   }
   const { host = "127.0.0.1", port = 0, maxReceiveBytes = 4 * 1024 * 1024, tls, advertise, service = {} } = options;
-  const { graceMs = 10_000, drainMarginMs = 1000, reflection = false } = options;
-  if (typeof options.routes !== "function") refuse("routes", "must be a function", options.routes);
-  if (typeof host !== "string" || host === "") refuse("host", "must be a non-empty string", host);
+  const { graceMs = 10_000, drainMarginMs = 1000, reflection = false, http2 = "node" } = options;
+  if (typeof options.routes !== "function") refuseOption("routes", "must be a function", options.routes);
+  if (typeof host !== "string" || host === "") refuseOption("host", "must be a non-empty string", host);
   checkInteger("port", port, 0, 65535);
+  if (http2 !== "lictor" && http2 !== "node") refuseOption("http2", 'must be "lictor" or "node"', http2);
   if (advertise?.port !== undefined) checkInteger("advertise.port", advertise.port, 1, 65535);
-  if (advertise?.host === "") refuse("advertise.host", "must be a non-empty string", advertise.host);
+  if (advertise?.host === "") refuseOption("advertise.host", "must be a non-empty string", advertise.host);
   checkInteger("maxReceiveBytes", maxReceiveBytes, 1, 0xffff_ffff);
-  if (typeof reflection !== "boolean") refuse("reflection", "must be a boolean", reflection);
+  if (typeof reflection !== "boolean") refuseOption("reflection", "must be a boolean", reflection);
   checkDuration("graceMs", graceMs);
   checkDuration("drainMarginMs", drainMarginMs);
   if (tls?.requireClientCert === true && tls.ca === undefined) {
-    refuse("tls.ca", "must be given with tls.requireClientCert", tls.ca);
+    refuseOption("tls.ca", "must be given with tls.requireClientCert", tls.ca);
   }
   if (options.service !== undefined && options.consul === undefined) {
-    refuse("service", 'is used only with "consul"', typeof service === "string" ? service : service.name);
+    refuseOption("service", 'is used only with "consul"', typeof service === "string" ? service : service.name);
   }
   return {
     ...options,
     host,
     port,
+    http2,
+    connections: resolveConnectionOptions(options, http2),
     interceptors: options.interceptors ?? [],
     maxReceiveBytes,
     cors: resolveCors(options.cors),
@@ -123,23 +139,12 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   };
 }
 
-function refuse(option: string, rule: string, value: unknown): never {
-  throw new TypeError(`Cannot serve as "${option}" ${rule}: received ${quote(value)}`);
-}
-
-/** Texts in quotes: "5" is no number, and "" is something. */
-function quote(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
-}
-
 function checkInteger(option: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new RangeError(
-    `Cannot serve as "${option}" must be an integer from ${min} to ${max}: received ${quote(value)}`,
-  );
+  refuseOption(option, `must be an integer from ${min} to ${max}`, value, RangeError);
 }
 
 function checkDuration(option: string, value: number): void {
   if (typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY) return;
-  throw new RangeError(`Cannot serve as "${option}" must be milliseconds, at least 0: received ${quote(value)}`);
+  refuseOption(option, "must be milliseconds, at least 0", value, RangeError);
 }

@@ -5,11 +5,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { sleep } from "../core/clock.ts";
 import { formatHostPort } from "../core/host-port.ts";
 import { silentLogger } from "../core/logger.ts";
+import { CallTracker, type TrackedCall } from "../grpc/server/call-tracker.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import { registerService } from "../registry/register-service.ts";
 import type { Registration } from "../registry/registration.ts";
 import { announcedAddress } from "./announced-address.ts";
-import { type CallTracker, createCallTracker } from "./call-tracker.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthStatus, type HealthStatus } from "./health-status.ts";
 import { createListener, type Listener } from "./listener.ts";
@@ -41,7 +41,7 @@ class RunningServer implements Server {
   readonly health: HealthStatus = createHealthStatus();
   readonly #ready: PromiseWithResolvers<ServerAddress> = Promise.withResolvers();
   readonly #options: ResolvedServeOptions;
-  readonly #calls: CallTracker = createCallTracker();
+  readonly #calls: CallTracker = new CallTracker();
   readonly #cut = new AbortController();
   readonly #listener: Listener;
   readonly #plan: RegistrationPlan;
@@ -56,22 +56,32 @@ class RunningServer implements Server {
     // Whoever does not wait for it must not crash by it.
     this.ready.catch(() => {});
     this.#options = options;
-    const { interceptors, maxReceiveBytes, fallback, cors, reflection, logger, clock, host, port, tls } = options;
+    const { interceptors, maxReceiveBytes, fallback, cors, reflection, logger, clock, random } = options;
     const rpc = createRpcRoutes({
       routes: (router) => options.routes(router, this),
-      interceptors: [
-        failWhenCut(this.#cut.signal),
-        ...(logger === silentLogger ? [] : [logHandlerErrors(logger)]),
-        ...interceptors,
-      ],
+      interceptors,
+      guards: [failWhenCut(this.#cut.signal), ...(logger === silentLogger ? [] : [logHandlerErrors(logger)])],
       maxReceiveBytes,
       shutdownSignal: this.#cut.signal,
       health: this.health,
       reflection,
     });
     this.#plan = planRegistration(options, rpc.services, this.health);
-    const handler = createRequestHandler({ rpc, health: this.health, fallback, cors, logger });
-    this.#listener = createListener({ host, port, tls, handler, calls: this.#calls, clock, logger });
+    const { host, port, tls, http2, connections } = options;
+    this.#listener = createListener({
+      host,
+      port,
+      tls,
+      http2,
+      connections,
+      handler: createRequestHandler({ rpc, health: this.health, fallback, cors, logger }),
+      grpc: rpc.grpc,
+      leavesOrigins: cors !== undefined,
+      calls: this.#calls,
+      clock,
+      random,
+      logger,
+    });
   }
 
   get state(): ServerState {
@@ -143,7 +153,7 @@ class RunningServer implements Server {
     const served = this.#state.type === "serving";
     this.#state = { type: "draining", sinceMs };
     if (!served) await this.ready.catch(() => {});
-    const atStart = [...this.#calls.active];
+    const atStart = this.#calls.all();
     logger.info("Draining", { underWay: atStart.length });
     this.health.drain();
     this.#listener.announceLeave();
@@ -162,12 +172,14 @@ class RunningServer implements Server {
   }
 
   /** Sends the clients away, waits for the calls under way, and cuts those that outlast the grace; resolves to the cut ones. */
-  async #finish(): Promise<ReadonlySet<object>> {
+  async #finish(): Promise<ReadonlySet<TrackedCall>> {
     const left = this.#listener.leave();
     await this.#within(this.#options.graceMs, Promise.race([left, this.#idle(left)]));
-    const cut = new Set(this.#calls.active);
+    const cut = new Set(this.#calls.all());
     if (cut.size > 0) {
-      this.#cut.abort(new ConnectError("the server is shutting down", Code.Unavailable));
+      const reason = new ConnectError("the server is shutting down", Code.Unavailable);
+      this.#cut.abort(reason);
+      this.#calls.cut(reason);
       // By now every call has its status, or its handler's own last words: let them out.
       await this.#within(lastWordsMs, left);
     }
@@ -181,7 +193,7 @@ class RunningServer implements Server {
       await this.#calls.idle();
       await this.#within(lingerMs, left);
       // A client may have sent a last one before it heard that we leave.
-    } while (this.#calls.active.size > 0);
+    } while (this.#calls.size > 0);
   }
 
   /** Waits for a promise, but no longer than this. */

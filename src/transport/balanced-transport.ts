@@ -1,22 +1,22 @@
 // Connect's Transport over many endpoints: every call is picked anew, sent on that endpoint's connection, and sent elsewhere
 // where the first did not process it. Knows no network: endpoints come from a Resolver, connections from a Connector.
 
-import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
-import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { deadlineQueueOf } from "../core/deadline-queue.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver } from "../resolver/resolver.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
-import { describeError } from "./describe-error.ts";
-import { checkDefaultTimeout, explainDeadline, type PreparedCall, prepareCall } from "./prepare-call.ts";
-import { onceStreamEnds, unlessRead } from "./streams.ts";
+import { interceptStream, interceptUnary } from "./intercepted-call.ts";
+import { Placement } from "./placement.ts";
+import { checkDefaultTimeout, timeoutOf } from "./prepare-call.ts";
+import { StreamSending, UnarySending } from "./sendings.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
 export interface BalancingOptions {
@@ -63,162 +63,45 @@ export interface BalancedTransport extends Transport {
 /** Creates a transport over the endpoints of `resolver`. Throws RangeError on options outside their range. */
 export function createBalancedTransport(options: BalancedTransportOptions): BalancedTransport {
   const resolved = resolveOptions(options);
-  const { clock, resolver } = resolved;
+  const { clock } = resolved;
   const pool = new ConnectionPool(resolved);
+  const deadlines = deadlineQueueOf(clock);
+  const placement = new Placement({ ...resolved, pool, deadlines });
+  const { interceptors, defaultTimeoutMs } = resolved;
   let closing: Promise<void> | undefined;
 
-  /** Waits until the pool's state changes. Rejects with the signal's reason, or with `unavailable` at `untilMs`. */
-  function change(signal: AbortSignal, untilMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (act: () => void) => {
-        stopWaiting();
-        cancelTimer();
-        signal.removeEventListener("abort", onAbort);
-        act();
-      };
-      const onAbort = () => settle(() => reject(getAbortSignalReason(signal)));
-      const stopWaiting = pool.onceChanged(() => settle(resolve));
-      const cancelTimer = clock.schedule(untilMs - clock.now(), () =>
-        settle(() => reject(new ConnectError(`gave up ${describeWait()}`, Code.Unavailable))),
-      );
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
-  }
-
-  function describeWait(): string {
-    const { state } = pool;
-    if (state.type === "unresolved") {
-      const because = state.error === undefined ? "" : `: ${describeError(state.error)}`;
-      return `waiting for the first answer about ${resolver.description}${because}`;
-    }
-    return `waiting for a connection to ${resolver.description}`;
-  }
-
-  /** Runs `attempt` on a picked connection, and again on others as long as attempts end unprocessed. */
-  async function tryEndpoints<R>(
-    call: PreparedCall,
-    signal: AbortSignal,
-    attempt: (transport: Transport, done: (error?: unknown) => void) => Promise<R>,
-    mayRepeat: () => boolean,
-  ): Promise<R> {
-    pool.start();
-    const waitUntilMs = call.deadline === undefined ? clock.now() + resolved.waitTimeoutMs : Number.POSITIVE_INFINITY;
-    const tried = new Set<string>();
-    let lastError: ConnectError | undefined;
-    for (;;) {
-      if (signal.aborted) throw getAbortSignalReason(signal);
-      const { state } = pool;
-      switch (state.type) {
-        case "closed":
-          throw new ConnectError("the transport is closed", Code.Canceled);
-        case "empty":
-          throw (
-            lastError ?? new ConnectError(`no instance to call: ${resolver.description} lists none`, Code.Unavailable)
-          );
-        case "failing":
-          throw (
-            lastError ??
-            markUnprocessed(
-              new ConnectError(
-                `cannot connect to ${state.count === 1 ? "the one instance" : `any of the ${state.count} instances`} of ${resolver.description}: ${describeError(state.error)}`,
-                Code.Unavailable,
-                undefined,
-                undefined,
-                state.error,
-              ),
-            )
-          );
-        case "unresolved":
-        case "connecting":
-          call.isWaiting = true;
-          await change(signal, waitUntilMs);
-          call.isWaiting = false;
-          continue;
-        case "ready":
-          break;
-        default:
-          state satisfies never;
-      }
-      const picked = state.picker.pick(tried);
-      // Every ready endpoint has refused this call.
-      if (picked === undefined)
-        throw lastError ?? new ConnectError("the balancer picked no endpoint", Code.Unavailable);
-      const startMs = clock.now();
-      const done = (error?: unknown) =>
-        picked.done({ latencyMs: clock.now() - startMs, ...(error === undefined ? {} : { error }) });
-      // So they have for a picker that does not heed what it must not pick.
-      if (lastError !== undefined && tried.has(picked.endpoint.id)) {
-        done(lastError);
-        throw lastError;
-      }
-      tried.add(picked.endpoint.id);
-      const connection = pool.connection(picked.endpoint.id);
-      try {
-        if (connection === undefined) {
-          throw markUnprocessed(
-            new ConnectError(`the connection to ${picked.endpoint.url} was lost`, Code.Unavailable),
-          );
-        }
-        return await attempt(connection.transport, done);
-      } catch (error) {
-        done(error);
-        if (callFate(error) !== "unprocessed" || !mayRepeat()) throw error;
-        lastError = ConnectError.from(error);
-      }
-    }
-  }
-
-  const close = (): Promise<void> => (closing ??= pool.close(resolved.closeGraceMs));
+  const close = (): Promise<void> =>
+    (closing ??= pool.close(resolved.closeGraceMs).finally(() => {
+      deadlines.rest();
+    }));
 
   return {
-    async unary(method, signal, timeoutMs, header, message, contextValues) {
-      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
-      return runUnaryCall({
-        ...call.run,
-        req: { ...call.request, stream: false, method, message },
-        next: (req) =>
-          tryEndpoints(
-            call,
-            req.signal,
-            async (transport, done) => {
-              const remainingMs = call.deadline?.remainingMs();
-              const { method, signal, header, message, contextValues } = req;
-              const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
-              done();
-              return response;
-            },
-            () => true,
-          ),
-      }).catch((error) => explainDeadline(error, call, describeWait));
+    // Not one promise more than it takes: what a call costs here comes on top of what it costs on a connection.
+    unary(method, signal, timeoutMs, header, message, contextValues) {
+      try {
+        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs);
+        if (interceptors.length > 0) {
+          const settings = { signal, timeoutMs: limitMs, header, contextValues };
+          return interceptUnary(placement, interceptors, method, message, settings);
+        }
+        const sending = new UnarySending(clock, method, header, message, contextValues);
+        return placement.place(sending, signal, limitMs, undefined);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
-    async stream(method, signal, timeoutMs, header, input, contextValues) {
-      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, resolved);
-      return runStreamingCall({
-        ...call.run,
-        req: { ...call.request, stream: true, method, message: input },
-        next: (req) => {
-          const messages = unlessRead(req.message);
-          return tryEndpoints(
-            call,
-            req.signal,
-            async (transport, done) => {
-              const remainingMs = call.deadline?.remainingMs();
-              const { method, signal, header, contextValues } = req;
-              const response = await transport.stream(
-                method,
-                signal,
-                remainingMs,
-                header,
-                messages.iterable,
-                contextValues,
-              );
-              return { ...response, message: onceStreamEnds(response.message, signal, done) };
-            },
-            // What has been read of the caller's messages cannot be read again.
-            () => !messages.wasRead(),
-          );
-        },
-      }).catch((error) => explainDeadline(error, call, describeWait));
+    stream(method, signal, timeoutMs, header, input, contextValues) {
+      try {
+        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs);
+        if (interceptors.length > 0) {
+          const settings = { signal, timeoutMs: limitMs, header, contextValues };
+          return interceptStream(placement, interceptors, method, input, settings);
+        }
+        const sending = new StreamSending(placement, method, header, input, contextValues, true);
+        return placement.place(sending, signal, limitMs, undefined);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -47,13 +47,12 @@ export interface PreparedCall {
 }
 
 /** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
-const placeholderUrl = "http://balanced.invalid";
+export const placeholderUrl = "http://balanced.invalid";
 
 /** What both kinds of calls tell Connect. Throws ConnectError, `invalid_argument`, for a `timeoutMs` that is no number. */
 export function prepareCall(call: CallArguments, defaults: CallDefaults): PreparedCall {
   const { method, signal, timeoutMs, header, contextValues } = call;
-  checkTimeout(timeoutMs, method);
-  const deadline = deadlineOf(timeoutMs ?? defaults.defaultTimeoutMs, defaults.clock);
+  const deadline = deadlineOf(timeoutOf(timeoutMs, method, defaults.defaultTimeoutMs), defaults.clock);
   return {
     method,
     deadline,
@@ -89,19 +88,28 @@ export function explainDeadline(error: unknown, { isWaiting }: PreparedCall, des
   throw new ConnectError(`${told.rawMessage} ${describeWait()}`, told.code, undefined, undefined, error);
 }
 
-function checkTimeout(timeoutMs: unknown, method: DescMethod): void {
-  if (timeoutMs === undefined || timeoutMs === null) return;
-  if (typeof timeoutMs === "number" && !Number.isNaN(timeoutMs)) return;
-  throw new ConnectError(
-    `Cannot call ${method.name} as "timeoutMs" must be a number of milliseconds: received ${String(timeoutMs)}`,
-    Code.InvalidArgument,
-  );
+/**
+ * How long a call may take, at most 2147483647 ms; undefined without a deadline. As in Connect, a timeout of 0 or less means none. A longer
+ * one than timers can wait for is the longest that they can. Throws ConnectError, `invalid_argument`, for what is no number.
+ */
+export function timeoutOf(
+  askedMs: number | null | undefined,
+  method: DescMethod,
+  defaultTimeoutMs: number | undefined,
+): number | undefined {
+  const timeoutMs = askedMs ?? defaultTimeoutMs;
+  if (timeoutMs === undefined) return undefined;
+  if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
+    throw new ConnectError(
+      `Cannot call ${method.name} as "timeoutMs" must be a number of milliseconds: received ${String(timeoutMs)}`,
+      Code.InvalidArgument,
+    );
+  }
+  return timeoutMs > 0 ? Math.min(timeoutMs, maxTimerMs) : undefined;
 }
 
-/** As in Connect, a timeout of 0 or less means none. A longer one than timers can wait for is the longest that they can. */
-function deadlineOf(askedMs: number | undefined, clock: Clock): Deadline | undefined {
-  if (askedMs === undefined || askedMs <= 0) return undefined;
-  const timeoutMs = Math.min(askedMs, maxTimerMs);
+function deadlineOf(timeoutMs: number | undefined, clock: Clock): Deadline | undefined {
+  if (timeoutMs === undefined) return undefined;
   const atMs = clock.now() + timeoutMs;
   // A clock that was set back must not lengthen it.
   return { timeoutMs, remainingMs: () => Math.ceil(Math.min(timeoutMs, Math.max(1, atMs - clock.now()))) };

@@ -4,28 +4,42 @@
 export interface UnreadMessages<T> {
   readonly iterable: AsyncIterable<T>;
   wasRead(): boolean;
+  /** The call is over: lets the source clean up, with the error where there is one. */
+  end(error?: unknown): void;
 }
 
 /**
  * Hands the caller's messages to one attempt after another, as long as none was asked for. `throw` and `return` are kept from the
- * source: an attempt that failed would end it for the next one (Connect's runStreamingCall ends the real source when the call is over).
+ * source: an attempt that failed would end it for the next one. The source hears of the call's end through `end`.
  */
 export function unlessRead<T>(source: AsyncIterable<T>): UnreadMessages<T> {
   let read = false;
   let iterator: AsyncIterator<T> | undefined;
+  const open = () => {
+    iterator ??= source[Symbol.asyncIterator]();
+    return iterator;
+  };
   return {
     iterable: {
       [Symbol.asyncIterator]: () => ({
         next() {
           read = true;
-          iterator ??= source[Symbol.asyncIterator]();
-          return iterator.next();
+          return open().next();
         },
         // Connect's pipe() demands it, and tells the source of a failed attempt through it.
         throw: (error: unknown) => Promise.reject(error),
       }),
     },
     wasRead: () => read,
+    end(error) {
+      try {
+        const opened = open();
+        if (error !== undefined) opened.throw?.(error).catch(ignore);
+        opened.return?.().catch(ignore);
+      } catch {
+        // The call is over whatever the caller's source makes of it.
+      }
+    },
   };
 }
 
@@ -51,6 +65,40 @@ export function replayFirst<T>(source: AsyncIterable<T>): AsyncIterable<T> {
   };
 }
 
+/** Who wants to know of a stream's end. */
+export interface EndListener {
+  /** Without an argument when it was read to its end or left in order, with the error where reading failed. May be called again. */
+  end(error?: unknown): void;
+}
+
+/**
+ * Passes messages through and tells of the end. The promises are the source's own: nothing is added to what a message takes but a look
+ * at it.
+ */
+export function tellOfEnd<T>(source: AsyncIterable<T>, listener: EndListener): AsyncIterable<T> {
+  const look = (result: IteratorResult<T>) => {
+    if (result.done === true) listener.end();
+  };
+  const fail = (error: unknown) => listener.end(error);
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = source[Symbol.asyncIterator]();
+      return {
+        next() {
+          try {
+            const result = iterator.next();
+            result.then(look, fail);
+            return result;
+          } catch (error) {
+            fail(error);
+            return Promise.reject(error);
+          }
+        },
+      };
+    },
+  };
+}
+
 /**
  * Passes messages through and calls `done` exactly once: without an argument at the end, with the error where reading failed, with the
  * signal's reason where the call was aborted and nobody read on.
@@ -69,21 +117,7 @@ export function onceStreamEnds<T>(
   };
   const onAbort = () => end(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  return {
-    [Symbol.asyncIterator]() {
-      const iterator = source[Symbol.asyncIterator]();
-      return {
-        async next() {
-          try {
-            const result = await iterator.next();
-            if (result.done === true) end();
-            return result;
-          } catch (error) {
-            end(error);
-            throw error;
-          }
-        },
-      };
-    },
-  };
+  return tellOfEnd(source, { end });
 }
+
+function ignore(): void {}

@@ -1,5 +1,5 @@
-// The server under test of the conformance suite: says where it serves, and serves until SIGTERM. Argument: the HTTP/2 engine, "lictor"
-// or "node"; without one, what serve() takes by itself.
+// The server under test of the conformance suite: says where it serves, and serves until SIGTERM. Argument: whose HTTP/2 it speaks,
+// "lictor" or "node".
 
 import process from "node:process";
 import { create } from "@bufbuild/protobuf";
@@ -10,15 +10,16 @@ import {
   ServerCompatResponseSchema,
 } from "../gen/connectrpc/conformance/v1/server_compat_pb.ts";
 import { routeConformance } from "./conformance-service.ts";
+import { readHttp2Kind } from "./http2-kind.ts";
 import { readMessages, writeMessage } from "./message-pipe.ts";
 
-const engine = process.argv[2];
+const http2 = readHttp2Kind(process.argv[2]);
 for await (const request of readMessages(ServerCompatRequestSchema, process.stdin)) {
   const { useTls, serverCreds, clientTlsCert, messageReceiveLimit } = request;
   if (useTls && serverCreds === undefined) throw new Error("Cannot serve TLS as the suite gave no certificate");
   const server = serve({
     routes: routeConformance,
-    ...(engine !== undefined && { http2: engine }),
+    http2,
     ...(messageReceiveLimit > 0 && { maxReceiveBytes: messageReceiveLimit }),
     ...(serverCreds !== undefined && {
       tls: {

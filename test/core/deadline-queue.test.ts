@@ -226,22 +226,28 @@ describe("DeadlineQueue", () => {
     assert.equal(told, 2);
   });
 
-  test("rest() cancels the timer when nothing waits, and only then", () => {
+  test("rest() cancels the timer as soon as nothing waits, and not before", () => {
     const clock = createManualClock();
     const queue = new DeadlineQueue(clock);
     const entry = new Entry(() => {});
     queue.rest();
     queue.add(entry, 5000);
-    queue.rest();
-    assert.equal(clock.pending, 1);
     queue.remove(entry);
     assert.equal(clock.pending, 1);
     queue.rest();
     assert.equal(clock.pending, 0);
     queue.add(entry, 100);
+    queue.rest();
     assert.equal(clock.pending, 1);
     queue.remove(entry);
+    assert.equal(clock.pending, 0);
+    // An entry that is added later wants no rest.
     queue.rest();
+    queue.add(entry, 100);
+    queue.remove(entry);
+    assert.equal(clock.pending, 1);
+    queue.rest();
+    assert.equal(clock.pending, 0);
   });
 
   test("a deadline of 100 ms on the system's clock fires after 100 to 105 ms", async () => {

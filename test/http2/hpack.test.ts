@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { HeaderDecoder, HpackError } from "../../src/http2/hpack/header-decoder.ts";
+import { HeaderDecoder, HpackBombError, HpackError } from "../../src/http2/hpack/header-decoder.ts";
 import { HeaderEncoder } from "../../src/http2/hpack/header-encoder.ts";
 import { huffmanDecode, huffmanEncode, huffmanLength } from "../../src/http2/hpack/huffman.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -41,6 +41,25 @@ const examples: Readonly<Record<string, readonly (readonly [hex: string, fields:
   ],
 };
 
+/** C.5 and C.6, the same responses without and with Huffman code, for a table of 256 bytes. */
+const responses: readonly (readonly [plainHex: string, huffmanHex: string, fields: string])[] = [
+  [
+    "4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d546e1768747470733a2f2f7777772e6578616d706c652e636f6d",
+    "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3",
+    ":status: 302|cache-control: private|date: Mon, 21 Oct 2013 20:13:21 GMT|location: https://www.example.com",
+  ],
+  [
+    "4803333037c1c0bf",
+    "4883640effc1c0bf",
+    ":status: 307|cache-control: private|date: Mon, 21 Oct 2013 20:13:21 GMT|location: https://www.example.com",
+  ],
+  [
+    "88c1611d4d6f6e2c203231204f637420323031332032303a31333a323220474d54c05a04677a69707738666f6f3d4153444a4b48514b425a584f5157454f50495541585157454f49553b206d61782d6167653d333630303b2076657273696f6e3d31",
+    "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f9587316065c003ed4ee5b1063d5007",
+    ":status: 200|cache-control: private|date: Mon, 21 Oct 2013 20:13:22 GMT|location: https://www.example.com|content-encoding: gzip|set-cookie: foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
+  ],
+];
+
 describe("HeaderDecoder", () => {
   for (const [name, blocks] of Object.entries(examples)) {
     test(`decode() reads RFC 7541's example ${name}`, () => {
@@ -49,15 +68,23 @@ describe("HeaderDecoder", () => {
     });
   }
 
-  test("decode() evicts as RFC 7541's responses C.6 do when the table holds 256 bytes", () => {
-    const decoder = new HeaderDecoder({ ...limits, maxTableBytes: 256 });
-    const date = "date: Mon, 21 Oct 2013 20:13:21 GMT";
-    const location = "location: https://www.example.com";
-    const first =
-      "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3";
-    assert.equal(text(decode(decoder, first)), `:status: 302|cache-control: private|${date}|${location}`);
-    // Adding ":status: 307" pushes ":status: 302" out.
-    assert.equal(text(decode(decoder, "4883640effc1c0bf")), `:status: 307|cache-control: private|${date}|${location}`);
+  for (const [example, column] of [
+    ["C.5", 0],
+    ["C.6", 1],
+  ] as const) {
+    test(`decode() reads RFC 7541's responses ${example}, evicting from a table of 256 bytes`, () => {
+      const decoder = new HeaderDecoder({ ...limits, maxTableBytes: 256 });
+      for (const response of responses) assert.equal(text(decode(decoder, response[column])), response[2]);
+    });
+  }
+
+  test("decode() reads RFC 7541's integers C.1", () => {
+    // As sizes of the table, which have a prefix of 5 bits.
+    const decoder = new HeaderDecoder(limits);
+    for (const hex of ["2a", "3f9a0a"]) assert.deepEqual(decode(decoder, hex).fields, []);
+    assert.throws(() => decode(new HeaderDecoder({ ...limits, maxTableBytes: 9 }), "2a"), HpackError);
+    assert.throws(() => decode(new HeaderDecoder({ ...limits, maxTableBytes: 1336 }), "3f9a0a"), HpackError);
+    assert.deepEqual(decode(new HeaderDecoder({ ...limits, maxTableBytes: 1337 }), "3f9a0a").fields, []);
   });
 
   const wrong: Readonly<Record<string, string>> = {
@@ -99,9 +126,28 @@ describe("HeaderDecoder", () => {
     assert.deepEqual(decodeBytes(decoder, encode(encoder, large)).fields, []);
     assert.deepEqual(decodeBytes(decoder, encode(encoder, [":path", "/large"])).fields, [":path", "/large"]);
   });
+
+  test("decode() throws HpackBombError when few bytes name a large entry many times", () => {
+    const decoder = new HeaderDecoder(limits);
+    // A literal of 4,000 bytes enters the table; each byte after it names it.
+    assert.equal(decode(decoder, `4001617fa11e${"62".repeat(4000)}`).fields[1]?.length, 4000);
+    assert.equal(decode(decoder, "be".repeat(200)).tooLarge, true);
+    assert.throws(() => decode(decoder, "be".repeat(16_000)), HpackBombError);
+  });
 });
 
 describe("HeaderEncoder", () => {
+  test("encode() announces the smallest size of the table and the present one", () => {
+    const encoder = new HeaderEncoder();
+    encoder.setMaxTableBytes(1337);
+    // RFC 7541's integer C.1.2.
+    assert.deepEqual([...encode(encoder, [":method", "GET"])], [0x3f, 0x9a, 0x0a, 0x82]);
+    encoder.setMaxTableBytes(10);
+    encoder.setMaxTableBytes(1337);
+    assert.deepEqual([...encode(encoder, [":method", "GET"])], [0x2a, 0x3f, 0x9a, 0x0a, 0x82]);
+    assert.deepEqual([...encode(encoder, [":method", "GET"])], [0x82]);
+  });
+
   test("encode() writes what a decoder reads, through table sizes that change", () => {
     const { random, seed } = seededRandom();
     const encoder = new HeaderEncoder();

@@ -1,6 +1,7 @@
-// Starts the programs that the interop suite lets meet: our server and client on each runtime, and the Go programs that
-// `npm run interop` builds from test/interop/go, and the Python one. Builds nothing itself.
+// Starts the programs that the interop suite lets meet: our servers and clients on each runtime, and those in Go, Rust and Python
+// that `npm run interop` builds. Builds nothing itself.
 
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import type { ConsulProcess } from "../support/consul-agent.ts";
@@ -31,7 +32,51 @@ export const pythonFolder: string = `${goFolder}python/`;
 export const pythonSkip: string | false =
   existsSync(`${pythonFolder}requirements.txt`) || process.env.CI === "true"
     ? false
-    : "no grpcio-reflection: install Python 3, npm run interop";
+    : "no grpcio: install Python 3, npm run interop";
+
+/** Where `npm run interop` puts the descriptors of test/proto/lictor/test/v1/echo.proto. */
+export const echoDescriptors: string = `${goFolder}echo.binpb`;
+
+/** Where `npm run interop` builds the Rust program. */
+export const rustFolder: string = `${goFolder}rust/`;
+
+const rustProgram = `${rustFolder}debug/lictor-interop`;
+
+/** As `goSkip`, for Rust. */
+export const rustSkip: string | false =
+  existsSync(rustProgram) || process.env.CI === "true" ? false : "no tonic: install Rust, npm run interop";
+
+/** For the `skip` option: a reason where nghttp2's tools are missing. False where CI=true, so that there a test fails. */
+export const nghttp2Skip: string | false =
+  spawnSync("h2load", ["--version"]).status === 0 || process.env.CI === "true"
+    ? false
+    : "no nghttp and h2load: install nghttp2-client";
+
+/** Starts the Rust program: tonic's side of EchoService. */
+export function startRust(args: readonly string[]): SpawnedCommand {
+  return spawnCommand(rustProgram, args);
+}
+
+/** Starts EchoService as we serve it; resolves with its address. */
+export async function startEchoServer(runtime: RuntimeName): Promise<SpawnedCommand & { readonly address: string }> {
+  return untilReady(startScript(runtime, "test/interop/echo-server.ts", []));
+}
+
+/** Resolves with the address that a program prints as "ready HOST:PORT". */
+export async function untilReady(command: SpawnedCommand): Promise<SpawnedCommand & { readonly address: string }> {
+  const [address = ""] = await command.ready(1);
+  return Object.assign(command, { address });
+}
+
+/** Starts our client of EchoService. */
+export function startEchoClient(runtime: RuntimeName, address: string): SpawnedCommand {
+  return startScript(runtime, "test/interop/echo-client.ts", [address]);
+}
+
+/** Starts grpc-js's side of EchoService, on Node. */
+export function startGrpcJs(args: readonly string[]): SpawnedCommand {
+  return startScript("node", "test/interop/echo-grpc-js.ts", args);
+}
 
 /** Starts the Python program `test/interop/python/<name>`. */
 export function startPython(name: string, args: readonly string[]): SpawnedCommand {

@@ -1,7 +1,8 @@
 // What an edge client stands on, without a network: a fetch that answers as EchoService does, and a source of snapshots that a test feeds by hand.
 
 import { createClient } from "@connectrpc/connect";
-import { createEdgeTransport, type EdgeTransport } from "../../src/edge/create-edge-transport.ts";
+import type { EdgeTransport } from "../../src/edge/call-endpoints.ts";
+import { createEdgeTransport } from "../../src/edge/create-edge-transport.ts";
 import type { EdgeTransportOptions, FetchFunction } from "../../src/edge/edge-options.ts";
 import type { DiscoveryState } from "../../src/edge/endpoint-discovery.ts";
 import type { EndpointSnapshot, SnapshotSource } from "../../src/edge/snapshot.ts";

@@ -31,18 +31,28 @@ const features: Readonly<Record<Side, readonly string[]>> = {
   ],
 };
 
-/** Cases that must fail, with the reason. Lictor's own engine has none. */
-const knownFailing: Readonly<Record<Engine, Readonly<Record<Side, readonly string[]>>>> = {
-  lictor: { client: [], server: [] },
-  node: {
-    client: [
-      // Connect's framing calls an answer that ends within a message invalid_argument, not internal. The suite excuses its own Go
-      // client for the same (testing/referenceclient-known-failing.txt).
-      "gRPC Unexpected Responses/**/server-stream/incomplete-message",
-      "gRPC Unexpected Responses/**/server-stream/incomplete-message-prefix",
-    ],
-    server: [],
-  },
+/** Cases of the node engine that are not held against it. Lictor's own engine has none. */
+const excused: Readonly<Record<Side, readonly string[]>> = {
+  client: [
+    // Must fail: Connect's framing calls an answer that ends within a message invalid_argument, not internal. The suite excuses
+    // its own Go client for the same (testing/referenceclient-known-failing.txt).
+    "--known-failing=gRPC Unexpected Responses/**/server-stream/incomplete-message",
+    "--known-failing=gRPC Unexpected Responses/**/server-stream/incomplete-message-prefix",
+  ],
+  server: [
+    // May fail: refused in the middle of a message, the suite's client ends its request short of the content-length it announced.
+    // That is malformed, and node's nghttp2 resets the stream with PROTOCOL_ERROR (RFC 9113 section 8.1.1), whereupon Go
+    // throws away the answer it already has.
+    "--known-flaky=Server Message Size/**/request-exceeds-server-limit",
+    "--known-flaky=Server Message Size/**/subsequent-request-exceeds-server-limit",
+  ],
+};
+
+/** What cannot pass, whatever we do: the node engine on Deno 2.9.6. */
+const unfit: Readonly<Record<Side, string>> = {
+  client:
+    "its nghttp2 ends the process with an assertion, or a broken heap, when a server leaves (denoland/deno#36788)",
+  server: "its nghttp2 ends a connection, and every call on it, for the malformed request that Node resets alone",
 };
 
 interface Outcome {
@@ -64,7 +74,11 @@ async function main(args: string[]): Promise<number> {
   const outcomes: Outcome[] = [];
   for (const engine of chosen.engines) {
     for (const side of chosen.sides) {
-      for (const runtime of chosen.runtimes) outcomes.push(await run(engine, side, runtime));
+      for (const runtime of chosen.runtimes) {
+        if (engine === "node" && runtime === "deno")
+          console.log(`${engine} ${side} on ${runtime}: left out; ${unfit[side]}`);
+        else outcomes.push(await run(engine, side, runtime));
+      }
     }
   }
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
@@ -103,7 +117,7 @@ async function run(engine: Engine, side: Side, runtime: RuntimeName): Promise<Ou
   const startedMs = performance.now();
   const { output, ending } = await runSuite([
     ...["--mode", side, "--conf", writeConfiguration(engine, side)],
-    ...knownFailing[engine][side].flatMap((pattern) => ["--known-failing", pattern]),
+    ...(engine === "node" ? excused[side] : []),
     ...["--", findRuntime(runtime).path, ...runArguments(runtime), `test/conformance/${side}.ts`, engine],
   ]);
   const total = Number(/^Total cases: (\d+)$/m.exec(output)?.[1] ?? 0);
@@ -113,7 +127,12 @@ async function run(engine: Engine, side: Side, runtime: RuntimeName): Promise<Ou
   const outcome = { passed: total - failures, failed: failures + (wentWrong ? 1 : 0) };
   const tookSeconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   console.log(`${name}: ${outcome.passed} passed, ${outcome.failed} failed of ${total} cases (${tookSeconds} s)`);
-  if (outcome.failed > 0) console.log(`${indent(output)}\n  --- end of ${name}${ending === "" ? "" : `: ${ending}`}`);
+  if (outcome.failed > 0) {
+    // A program that died fails every case that is left: the first tell why.
+    const lines = output.trimEnd().split("\n");
+    const shown = lines.length > 60 ? [...lines.slice(0, 50), "...", ...lines.slice(-5)] : lines;
+    console.log(`${indent(shown)}\n  --- end of ${name}${ending === "" ? "" : `: ${ending}`}`);
+  }
   return outcome;
 }
 
@@ -174,10 +193,6 @@ function runSuite(args: readonly string[]): Promise<{ output: string; ending: st
   });
 }
 
-function indent(text: string): string {
-  return text
-    .trimEnd()
-    .split("\n")
-    .map((line) => `    ${line}`)
-    .join("\n");
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `    ${line}`).join("\n");
 }

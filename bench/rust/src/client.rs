@@ -71,7 +71,11 @@ impl Caller {
 
     pub async fn chat(&self, messages: usize, bytes: usize) -> Outcome {
         let window = Arc::new(Semaphore::new(CHAT_WINDOW));
-        let mut answers = self.bench().chat(with_extras(requests(window.clone(), messages, bytes), STREAM_TIMEOUT)).await?.into_inner();
+        let mut answers = self
+            .bench()
+            .chat(with_extras(requests(window.clone(), messages, bytes), STREAM_TIMEOUT))
+            .await?
+            .into_inner();
         for _ in 0..messages {
             let answer = answers.message().await?.ok_or("wrong answer to Chat")?;
             check_payload(&answer.payload, bytes)?;

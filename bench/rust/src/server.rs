@@ -4,9 +4,9 @@ use crate::hello::hello_service_server::{HelloService, HelloServiceServer};
 use crate::hello::{HelloRequest, HelloResponse};
 use std::pin::Pin;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -45,7 +45,8 @@ impl BenchService for Bench {
     }
 
     async fn chat(&self, request: Request<Streaming<ChatRequest>>) -> Result<Response<Self::ChatStream>, Status> {
-        let answers = request.into_inner().map(|message| message.map(|ChatRequest { payload }| ChatResponse { payload }));
+        let answers =
+            request.into_inner().map(|message| message.map(|ChatRequest { payload }| ChatResponse { payload }));
         Ok(Response::new(Box::pin(answers)))
     }
 }
@@ -58,10 +59,11 @@ pub async fn serve(count: usize) -> Result<Vec<u16>, Box<dyn std::error::Error>>
         let address = listener.local_addr()?;
         ports.push(address.port());
         let server = Server::builder()
-            .tcp_nodelay(true)
             .add_service(HelloServiceServer::new(Hello { address: address.to_string() }))
             .add_service(BenchServiceServer::new(Bench));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        // The server's own option reaches only listeners that it opens itself.
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        tokio::spawn(server.serve_with_incoming(connections));
     }
     Ok(ports)
 }

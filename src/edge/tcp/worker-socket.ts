@@ -4,7 +4,7 @@
 
 /** Where a socket leads. */
 export interface SocketAddress {
-  /** A name or an IP address, without brackets. */
+  /** A name or an IP address, as a URL has it: workerd wants IPv6 in brackets. */
   readonly hostname: string;
   readonly port: number;
 }
@@ -23,7 +23,7 @@ export interface WorkerSocket {
   /** Resolves once it is connected, and TLS is up. */
   readonly opened: Promise<unknown>;
   readonly closed: Promise<unknown>;
-  /** Sends what was written, then closes both directions. */
+  /** Closes both directions; resolves when it is done. */
   close(): Promise<unknown>;
 }
 
@@ -34,7 +34,7 @@ export type ConnectFunction = (address: SocketAddress, options: WorkerSocketOpti
 export async function workersConnect(): Promise<ConnectFunction> {
   try {
     // Not kept: a promise of one request must not be waited for in another.
-    // @ts-ignore: only those who have Cloudflare's types know the module
+    // @ts-expect-error: only who has the types of Cloudflare knows the module
     const { connect } = await import("cloudflare:sockets");
     return connect;
   } catch (cause) {

@@ -3,14 +3,24 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { toHeaders } from "../metadata.ts";
-import type { ServerCall } from "./server-call.ts";
+import type { CallShape } from "./request-facts.ts";
 
 /** Said of calls that are over, to whoever still waits. One for all: to make one takes longer than a call. */
 const callIsOver: DOMException = new DOMException("The call is over", "AbortError");
 
+/** What the context asks of its call. */
+export interface CallFacts {
+  readonly shape: CallShape;
+  /** Of the request's head. */
+  readonly fields: readonly string[];
+  readonly url: string;
+  /** Milliseconds to the deadline, below 0 once it is over; undefined where there is none. */
+  remainingMs(): number | undefined;
+}
+
 /** Connect's HandlerContext. */
 export class CallContext implements HandlerContext {
-  readonly #call: ServerCall;
+  readonly #call: CallFacts;
   #abort: AbortController | undefined;
   #requestHeader: Headers | undefined;
   #responseHeader: Headers | undefined;
@@ -20,7 +30,7 @@ export class CallContext implements HandlerContext {
   #isOver = false;
   #reason: unknown;
 
-  constructor(call: ServerCall) {
+  constructor(call: CallFacts) {
     this.#call = call;
   }
 

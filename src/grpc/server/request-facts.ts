@@ -6,6 +6,7 @@ import type { Compression } from "@connectrpc/connect/protocol";
 import { maxTimerMs } from "../../core/clock.ts";
 import type { PreparedFields } from "../../http2/stream.ts";
 import { compressionNames, findCompression, pickCompression } from "../compression.ts";
+import { statusFields } from "../status.ts";
 import type { Codec } from "./codec.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
 
@@ -18,8 +19,8 @@ export interface CallShape {
   /** Of an answer that has messages, and of one that is nothing but trailers. */
   readonly head: PreparedFields;
   readonly trailersOnlyHead: PreparedFields;
-  /** Why calls of this shape cannot be served. */
-  readonly refusal: ConnectError | undefined;
+  /** Status of calls that cannot be served: the fields of its trailers. */
+  readonly refusal: readonly string[] | undefined;
 }
 
 /** What one header block says. */
@@ -27,8 +28,8 @@ export interface RequestFacts {
   readonly shape: CallShape;
   /** At least 0; undefined where the client sets no deadline. */
   readonly timeoutMs: number | undefined;
-  /** Why this call cannot be served. */
-  readonly refusal: ConnectError | undefined;
+  /** Status of a call that cannot be served: the fields of its trailers. */
+  readonly refusal: readonly string[] | undefined;
 }
 
 /** The fields that decide. Empty texts where there are none. */
@@ -82,21 +83,19 @@ export function grpcFormat(contentType: string): "binary" | "json" | undefined {
 export interface Encodings {
   readonly request: Compression | undefined;
   readonly response: Compression | undefined;
-  readonly refusal: ConnectError | undefined;
+  readonly refusal: readonly string[] | undefined;
 }
 
 /** Agrees on compressions: https://github.com/grpc/grpc/blob/master/doc/compression.md */
 export function agreeOnEncodings(available: readonly Compression[], encoding: string, accepted: string): Encodings {
   let request: Compression | undefined;
-  let refusal: ConnectError | undefined;
+  let refusal: string[] | undefined;
   if (encoding !== "" && encoding !== "identity") {
     request = findCompression(available, encoding);
     if (request === undefined) {
       const names = compressionNames(available);
-      refusal = new ConnectError(
-        `unknown compression "${encoding}": supported encodings are ${names}`,
-        Code.Unimplemented,
-      );
+      const error = `unknown compression "${encoding}": supported encodings are ${names}`;
+      refusal = [...statusFields(new ConnectError(error, Code.Unimplemented)), "grpc-accept-encoding", names];
     }
   }
   // Who compresses can unpack, as long as it does not say otherwise.

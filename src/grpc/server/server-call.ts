@@ -9,13 +9,13 @@ import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.
 import { messageHead } from "../message.ts";
 import { statusFields } from "../status.ts";
 import { CallContext } from "./call-context.ts";
+import type { CallHome } from "./call-home.ts";
 import type { TrackedCall } from "./call-tracker.ts";
-import type { GrpcSession } from "./grpc-session.ts";
 import type { CallShape, RequestFacts } from "./request-facts.ts";
 import { responseFields } from "./response-fields.ts";
 
 export abstract class ServerCall implements StreamListener, Deadlined, TrackedCall {
-  readonly session: GrpcSession;
+  readonly home: CallHome;
   readonly stream: Stream;
   readonly shape: CallShape;
   /** Of the request's head. */
@@ -31,8 +31,8 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   #context: CallContext | undefined = undefined;
   #isHeadSent = false;
 
-  constructor(session: GrpcSession, stream: Stream, facts: RequestFacts, fields: readonly string[]) {
-    this.session = session;
+  constructor(home: CallHome, stream: Stream, facts: RequestFacts, fields: readonly string[]) {
+    this.home = home;
     this.stream = stream;
     this.shape = facts.shape;
     this.fields = fields;
@@ -41,8 +41,8 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
 
   /** Begins, once the stream is there; `end` where the request has nothing but its head. */
   start(end: boolean): void {
-    this.session.calls.add(this);
-    if (this.#timeoutMs !== undefined) this.session.deadlines.add(this, this.#timeoutMs);
+    this.home.calls.add(this);
+    if (this.#timeoutMs !== undefined) this.home.deadlines.add(this, this.#timeoutMs);
     if (end) this.onRequestEnd();
   }
 
@@ -57,12 +57,12 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     for (let index = 0; index < fields.length; index += 2) {
       if (fields[index] === ":authority") authority = fields[index + 1] ?? "";
     }
-    return `${this.session.scheme}://${authority}${this.shape.route.path}`;
+    return `${this.home.scheme}://${authority}${this.shape.route.path}`;
   }
 
   /** Milliseconds to the deadline, below 0 once it is over; undefined where there is none. */
   remainingMs(): number | undefined {
-    return this.#timeoutMs === undefined ? undefined : this.dueMs - this.session.clock.now();
+    return this.#timeoutMs === undefined ? undefined : this.dueMs - this.home.clock.now();
   }
 
   // What the subclasses do.
@@ -83,15 +83,15 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   onReset(code: number): void {
-    const how = this.session.connection.isOver
+    const how = this.home.connection.isOver
       ? "closed the connection"
       : `reset the stream with HTTP/2 code ${code} (${errorCodeName(code)})`;
     if (!this.isOver) this.#end(new ConnectError(`the client ${how}`, Code.Canceled));
-    this.session.calls.remove(this);
+    this.home.calls.remove(this);
   }
 
   onDrained(): void {
-    if (this.isOver) this.session.calls.remove(this);
+    if (this.isOver) this.home.calls.remove(this);
     else this.onSendable();
   }
 
@@ -109,7 +109,7 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   send(message: Uint8Array, isCompressed: boolean): boolean {
     if (!this.#isHeadSent) this.#sendHead();
     const head = messageHead(message.length, isCompressed);
-    return this.session.connection.sendData(this.stream, head, message, false);
+    return this.home.connection.sendData(this.stream, head, message, false);
   }
 
   /** Encodes a message. Throws ConnectError where it cannot be, or is too long. */
@@ -133,14 +133,9 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   /** Ends the call in order. */
   finish(): void {
     if (this.isOver) return;
-    try {
-      if (!this.#isHeadSent) this.#sendHead();
-      const trailer = this.#context?.sentTrailer;
-      this.#sendEnd(this.session.okTrailers, trailer === undefined ? undefined : responseFields(trailer));
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
+    if (!this.#isHeadSent) this.#sendHead();
+    const trailer = this.#context?.sentTrailer;
+    this.#sendEnd(this.home.okTrailers, trailer === undefined ? undefined : responseFields(trailer));
     this.#end(undefined);
   }
 
@@ -148,17 +143,14 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   fail(error: unknown): void {
     if (this.isOver) return;
     const status = this.#statusOf(error);
-    // What the signal's listeners throw themselves is the call's own reason, as it is over by then.
-    this.isOver = true;
     this.#sendStatus(status);
-    this.isOver = false;
     this.#end(status);
   }
 
   #statusOf(error: unknown): ConnectError {
     if (error instanceof ConnectError) return error;
-    const { service, method } = { service: this.shape.route.method.parent, method: this.shape.route.method };
-    this.session.logger.error("Handler failed", { service: service.typeName, method: method.name, error });
+    const { method } = this.shape.route;
+    this.home.logger.error("Handler failed", { service: method.parent.typeName, method: method.name, error });
     return new ConnectError("internal error", Code.Internal, undefined, undefined, error);
   }
 
@@ -176,7 +168,7 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     const header = context?.sentHeader;
     if (this.#isHeadSent || (header !== undefined && responseFields(header).length > 0)) {
       if (!this.#isHeadSent) this.#sendHead();
-      this.#sendEnd(this.session.noFields, fields);
+      this.#sendEnd(this.home.noFields, fields);
       return;
     }
     // Trailers-only: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
@@ -187,18 +179,18 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     this.#isHeadSent = true;
     const header = this.#context?.sentHeader;
     const extra = header === undefined ? undefined : responseFields(header);
-    this.session.connection.sendHeaders(this.stream, this.shape.head, extra, false);
+    this.home.connection.sendHeaders(this.stream, this.shape.head, extra, false);
   }
 
   #sendEnd(prepared: PreparedFields, extra: readonly string[] | undefined): void {
-    this.session.connection.sendHeaders(this.stream, prepared, extra, true);
+    this.home.connection.sendHeaders(this.stream, prepared, extra, true);
   }
 
   #end(reason: ConnectError | undefined): void {
     this.isOver = true;
-    if (this.#timeoutMs !== undefined) this.session.deadlines.remove(this);
+    if (this.#timeoutMs !== undefined) this.home.deadlines.remove(this);
     // What still waits for the client's window is part of the call: onDrained or onReset follows.
-    if (this.stream.firstPending === undefined) this.session.calls.remove(this);
+    if (this.stream.firstPending === undefined) this.home.calls.remove(this);
     this.onOver(reason);
     this.#context?.end(reason);
   }

@@ -2,6 +2,7 @@
 
 import { DynamicTable, fieldSize } from "./dynamic-table.ts";
 import { huffmanDecode } from "./huffman.ts";
+import { latin1 } from "./latin1.ts";
 import { staticCount, staticTable } from "./static-table.ts";
 
 /** A decoded block. Shared by all who sent the same bytes, so never changed, but for `derived`. */
@@ -20,6 +21,14 @@ export interface HeaderBlock {
 export class HpackError extends Error {
   override readonly name = "HpackError";
 }
+
+/** The bytes are a header block that nobody means well with: few bytes that name large fields many times. */
+export class HpackBombError extends Error {
+  override readonly name = "HpackBombError";
+}
+
+/** A list so many times too large is read no further. */
+const bombFactor = 16;
 
 /** Blocks longer than this are not remembered, nor more than this many; both bound what a peer can make us keep. */
 const maxRememberedBytes = 512;
@@ -55,7 +64,7 @@ export class HeaderDecoder {
     this.#table = new DynamicTable(limits.maxTableBytes);
   }
 
-  /** Decodes a whole block. Throws HpackError; the decoder is of no use then. */
+  /** Decodes a whole block. Throws HpackError and HpackBombError; the decoder is of no use then. */
   decode(bytes: Uint8Array, from: number, to: number): HeaderBlock {
     const length = to - from;
     if (length > maxRememberedBytes) return this.#decode(bytes, from, to);
@@ -118,6 +127,9 @@ export class HeaderDecoder {
       listBytes += fieldSize(name, value);
       if (listBytes > this.#limits.maxListBytes) {
         // Read on for the table's sake, keeping nothing.
+        if (listBytes > this.#limits.maxListBytes * bombFactor) {
+          throw new HpackBombError(`a header list exceeds ${this.#limits.maxListBytes} bytes by far`);
+        }
         tooLarge = true;
         fields = [];
       } else {
@@ -177,12 +189,4 @@ export class HeaderDecoder {
     if (this.#at >= this.#to) throw new HpackError("the header block ends within a field");
     return this.#bytes[this.#at++] ?? 0;
   }
-}
-
-function latin1(bytes: Uint8Array, from: number, to: number): string {
-  // Whole pieces at once; arguments have a limit.
-  if (to - from <= 1024) return String.fromCharCode.apply(null, bytes.subarray(from, to) as unknown as number[]);
-  let text = "";
-  for (let at = from; at < to; at += 1024) text += latin1(bytes, at, Math.min(at + 1024, to));
-  return text;
 }

@@ -1,5 +1,7 @@
 // HPACK's Huffman code: RFC 7541, section 5.2 and appendix B. Texts are bytes, one a character (latin1).
 
+import { latin1 } from "./latin1.ts";
+
 /**
  * Bits of each symbol's code, by symbol; the last one is EOS. The lengths say it all: the code is canonical, so that codes of one length are
  * consecutive numbers in the order of their symbols. RFC 7541, appendix B.
@@ -18,8 +20,9 @@ const codeLengths: readonly number[] = [
 const eos = 256;
 
 interface HuffmanTables {
-  /** Code of each symbol. */
+  /** Code of each symbol, and its bits. */
   readonly codes: Uint32Array;
+  readonly lengths: Uint8Array;
   /** By state * 16 + nibble: the next state in bits 0-7, `emits` and the symbol in bits 16-23, or `fails`. */
   readonly steps: Uint32Array;
   /** 1 for states in which a text may end: what is left over is less than a byte of EOS's first bits. */
@@ -33,61 +36,72 @@ let tables: HuffmanTables | undefined;
 
 /** How many bytes `text` takes encoded. */
 export function huffmanLength(text: string): number {
+  tables ??= buildTables();
+  const { lengths } = tables;
   let bits = 0;
-  for (let index = 0; index < text.length; index++) bits += codeLengths[text.charCodeAt(index) & 0xff] ?? 0;
+  for (let index = 0; index < text.length; index++) bits += lengths[text.charCodeAt(index) & 0xff] ?? 0;
   return (bits + 7) >>> 3;
 }
 
 /** Encodes `text` into `out` at `at`; returns where it ended. There must be room for `huffmanLength(text)` bytes. */
 export function huffmanEncode(text: string, out: Uint8Array, at: number): number {
   tables ??= buildTables();
-  const { codes } = tables;
+  const { codes, lengths } = tables;
   let end = at;
-  // At most 7 bits are left over from the symbol before, and the longest code but EOS has 30: more than 32, so a code goes in by halves.
+  // At most 7 bits are left over from the symbol before, and 24 more fit beside them; a code that is longer goes in by parts.
   let held = 0;
   let heldBits = 0;
-  const put = (bits: number, count: number) => {
-    held = (held << count) | bits;
-    heldBits += count;
-    while (heldBits >= 8) {
-      heldBits -= 8;
-      out[end++] = (held >>> heldBits) & 0xff;
-    }
-    held &= (1 << heldBits) - 1;
-  };
   for (let index = 0; index < text.length; index++) {
     const symbol = text.charCodeAt(index) & 0xff;
-    const code = codes[symbol] ?? 0;
-    const length = codeLengths[symbol] ?? 0;
-    if (length > 16) {
-      put(code >>> 16, length - 16);
-      put(code & 0xffff, 16);
-    } else {
-      put(code, length);
+    let code = codes[symbol] ?? 0;
+    let bits = lengths[symbol] ?? 0;
+    if (bits > 24) {
+      held = (held << (bits - 24)) | (code >>> 24);
+      heldBits += bits - 24;
+      if (heldBits >= 8) {
+        heldBits -= 8;
+        out[end++] = held >>> heldBits;
+        held &= (1 << heldBits) - 1;
+      }
+      code &= 0xff_ffff;
+      bits = 24;
     }
+    held = (held << bits) | code;
+    heldBits += bits;
+    while (heldBits >= 8) {
+      heldBits -= 8;
+      out[end++] = held >>> heldBits;
+    }
+    held &= (1 << heldBits) - 1;
   }
   // RFC 7541, section 5.2: padded with the first bits of EOS, all ones.
-  if (heldBits > 0) put((1 << (8 - heldBits)) - 1, 8 - heldBits);
+  if (heldBits > 0) out[end++] = (held << (8 - heldBits)) | ((1 << (8 - heldBits)) - 1);
   return end;
 }
+
+/** Where texts are decoded; they have no code shorter than five bits. */
+let scratch = new Uint8Array(1024);
 
 /** Decodes `bytes` from `from` to `to`; undefined where they are no Huffman code, or hold EOS, or are padded wrongly. */
 export function huffmanDecode(bytes: Uint8Array, from: number, to: number): string | undefined {
   tables ??= buildTables();
   const { steps, mayEnd } = tables;
-  let text = "";
+  const most = Math.floor(((to - from) * 8) / 5);
+  if (scratch.length < most) scratch = new Uint8Array(most);
+  const out = scratch;
+  let length = 0;
   let state = 0;
   for (let at = from; at < to; at++) {
     const byte = bytes[at] ?? 0;
     let step = steps[(state << 4) | (byte >>> 4)] ?? fails;
-    if ((step & emits) !== 0) text += String.fromCharCode(step >>> 16);
+    if ((step & emits) !== 0) out[length++] = step >>> 16;
     if ((step & fails) !== 0) return undefined;
     step = steps[((step & 0xff) << 4) | (byte & 15)] ?? fails;
-    if ((step & emits) !== 0) text += String.fromCharCode(step >>> 16);
+    if ((step & emits) !== 0) out[length++] = step >>> 16;
     if ((step & fails) !== 0) return undefined;
     state = step & 0xff;
   }
-  return mayEnd[state] === 1 ? text : undefined;
+  return mayEnd[state] === 1 ? latin1(out, 0, length) : undefined;
 }
 
 function buildTables(): HuffmanTables {
@@ -121,7 +135,7 @@ function buildTables(): HuffmanTables {
   // The path of ones from the root: as deep as padding may be, 7 bits.
   const mayEnd = new Uint8Array(256);
   for (let node = 0, depth = 0; depth <= 7; depth++, node = children[node * 2 + 1] ?? 0) mayEnd[node] = 1;
-  return { codes, steps, mayEnd };
+  return { codes, lengths: Uint8Array.from(codeLengths), steps, mayEnd };
 }
 
 /** Where four bits lead from a state. No code is shorter than five bits, so that they end at most one symbol. */

@@ -1,0 +1,46 @@
+// A client's TLS, from options to node:tls's own, and what failed handshakes mean. Opens nothing.
+
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+
+/** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
+export interface ClientTlsOptions {
+  /** Certificate authorities to trust instead of the runtime's. */
+  readonly ca?: string | readonly string[];
+  /** Client certificate chain, together with `key`. */
+  readonly cert?: string;
+  /** Private key of `cert`. */
+  readonly key?: string;
+  /** Name to ask for (SNI) and to find in the server's certificate, instead of the endpoint's host. */
+  readonly serverName?: string;
+}
+
+/** Throws TypeError for options that would fail every connection, one by one. */
+export function checkClientTls(tls: ClientTlsOptions): void {
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
+  }
+  try {
+    createSecureContext(toSecureContext(tls));
+  } catch (cause) {
+    throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
+  }
+}
+
+/** The same, as node:tls takes it. */
+export function toSecureContext({ ca, cert, key }: ClientTlsOptions): SecureContextOptions {
+  return {
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+/**
+ * What the peer does not speak, where the TLS library's error says so: it was answered by no TLS record, or by the alert of
+ * RFC 7301 section 3.2. Names as measured on Node 24.21 (OpenSSL), Bun 1.4.5 (BoringSSL) and Deno 2.9.6 (rustls, with OpenSSL's names).
+ */
+export function missingProtocol(error: unknown): "TLS" | "HTTP/2" | undefined {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|(PACKET|DATA|ENCRYPTED)_LENGTH_TOO_LONG)$/.test(code)) return "TLS";
+  return code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" ? "HTTP/2" : undefined;
+}

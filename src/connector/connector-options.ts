@@ -1,0 +1,51 @@
+// What every connector is told, and the checks of it. Opens nothing.
+
+import type { Clock } from "../core/clock.ts";
+
+/** How a connection finds out that its server is gone without a word (gRFC A8). Times in milliseconds. */
+export interface KeepaliveOptions {
+  /** Silence after which the server is asked; at least 10000, as gRPC's servers end connections that ask more often. It is doubled for servers that still complain of too many. */
+  readonly timeMs: number;
+  /** How long the answer may take before the connection is closed and its calls fail with `unavailable`. Default 20000. */
+  readonly timeoutMs?: number;
+  /** Whether to ask while there are no calls; many servers end connections that do. Default false. */
+  readonly permitWithoutCalls?: boolean;
+}
+
+/** How connections are made, whatever they are made of. */
+export interface ConnectorOptions {
+  /** Milliseconds until an attempt to connect is given up. Default 20000, as in gRPC. */
+  readonly connectTimeoutMs?: number;
+  /** Largest message taken from a server, in bytes after decompression. Larger ones fail with `resource_exhausted`. Default 4 MiB, as in gRPC. */
+  readonly maxReceiveBytes?: number;
+  readonly clock?: Clock;
+}
+
+/** The shortest `timeMs` that gRFC A8 lets a client have. */
+const minKeepaliveMs = 10_000;
+const maxMessageBytes = 0xffff_ffff;
+
+/** Throws RangeError for times and sizes outside their range. */
+export function checkConnectorOptions(options: {
+  readonly connectTimeoutMs: number;
+  readonly maxReceiveBytes: number;
+  readonly maxSendBytes?: number;
+  readonly compressMinBytes?: number;
+  readonly keepalive?: KeepaliveOptions | undefined;
+}): void {
+  const { connectTimeoutMs, maxReceiveBytes, maxSendBytes = 1, compressMinBytes = 0, keepalive } = options;
+  check("connectTimeoutMs", connectTimeoutMs > 0, "> 0", connectTimeoutMs);
+  for (const [name, value] of Object.entries({ maxReceiveBytes, maxSendBytes })) {
+    const isSize = Number.isInteger(value) && value > 0 && value <= maxMessageBytes;
+    check(name, isSize, `an integer from 1 to ${maxMessageBytes}`, value);
+  }
+  check("compressMinBytes", compressMinBytes >= 0, ">= 0", compressMinBytes);
+  if (keepalive === undefined) return;
+  const { timeMs, timeoutMs = 1 } = keepalive;
+  check("keepalive.timeMs", timeMs >= minKeepaliveMs, `>= ${minKeepaliveMs}`, timeMs);
+  check("keepalive.timeoutMs", timeoutMs > 0, "> 0", timeoutMs);
+}
+
+function check(name: string, isGood: boolean, rule: string, value: unknown): void {
+  if (!isGood) throw new RangeError(`Cannot create connector as "${name}" must be ${rule}: received ${String(value)}`);
+}

@@ -1,0 +1,82 @@
+// Reaches endpoints by gRPC over our own HTTP/2, on sockets of node:net and node:tls: for Bun, Deno and Node.
+
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import process from "node:process";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import type { Endpoint } from "../core/endpoint.ts";
+import { stripBrackets } from "../core/host-port.ts";
+import type { ByteSocket } from "../http2/byte-socket.ts";
+import { wrapNodeSocket } from "../runtime/node-socket.ts";
+import type { Connector } from "../transport/connector.ts";
+import { type ClientTlsOptions, checkClientTls, missingProtocol, toSecureContext } from "./client-tls.ts";
+import { createSocketConnector, type SocketConnectorOptions } from "./socket-connector.ts";
+
+/** How connections are made. */
+export interface Http2ConnectorOptions extends Omit<SocketConnectorOptions, "defer"> {
+  /** TLS settings of endpoints whose URL is https. */
+  readonly tls?: ClientTlsOptions;
+}
+
+/** Creates a connector over our own HTTP/2. Throws RangeError or TypeError on bad options; opens nothing. */
+export function createHttp2Connector(options: Http2ConnectorOptions = {}): Connector {
+  const { tls = {}, ...others } = options;
+  checkClientTls(tls);
+  return createSocketConnector((endpoint, signal) => openSocket(endpoint, tls, signal), {
+    acceptCompression: [compressionGzip, compressionBrotli],
+    defer: process.nextTick,
+    ...others,
+  });
+}
+
+/** Resolves when TCP, and TLS with ALPN, are through; rejects with what the runtime says, or with what the peer does not speak. */
+function openSocket(endpoint: Endpoint, tls: ClientTlsOptions, signal: AbortSignal): Promise<ByteSocket> {
+  const url = new URL(endpoint.url);
+  const host = stripBrackets(url.hostname);
+  const isTls = url.protocol === "https:";
+  const port = Number(url.port || (isTls ? 443 : 80));
+  return new Promise((resolve, reject) => {
+    const socket: Socket | TLSSocket = isTls
+      ? connectTls({ ...toSecureContext(tls), host, port, ...nameOf(host, tls), ALPNProtocols: ["h2"] })
+      : connectTcp({ host, port });
+    const onAbort = () => {
+      socket.destroy();
+    };
+    let failure: unknown;
+    const onError = (error: unknown) => {
+      failure ??= error;
+    };
+    const onClose = () => {
+      signal.removeEventListener("abort", onAbort);
+      const missing = missingProtocol(failure);
+      reject(
+        missing === undefined
+          ? (failure ?? signal.reason ?? new Error(`${endpoint.url} hung up before it spoke HTTP/2`))
+          : new Error(`${endpoint.url} does not speak ${missing}`, { cause: failure }),
+      );
+    };
+    socket.on("error", onError);
+    socket.once("close", onClose);
+    socket.once(isTls ? "secureConnect" : "connect", () => {
+      // RFC 9113, section 3.2: TLS without ALPN's word for it is not HTTP/2.
+      if (isTls && "alpnProtocol" in socket && socket.alpnProtocol !== "h2") {
+        failure = new Error(`${endpoint.url} does not speak HTTP/2`, {
+          cause: new Error(`the server agreed to ${socket.alpnProtocol || "no protocol"} by ALPN`),
+        });
+        socket.destroy();
+        return;
+      }
+      signal.removeEventListener("abort", onAbort);
+      socket.off("close", onClose);
+      resolve(wrapNodeSocket(socket));
+    });
+    if (signal.aborted) socket.destroy();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** SNI has no IP addresses: RFC 6066, section 3. */
+function nameOf(host: string, { serverName }: ClientTlsOptions): { servername?: string } {
+  if (serverName !== undefined) return { servername: serverName };
+  return isIP(host) === 0 ? { servername: host } : {};
+}

@@ -1,0 +1,252 @@
+// One connection to one endpoint, over our own HTTP/2: its states from opening the socket to its end. Makes no calls itself.
+
+import type { Transport } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+import { type Clock, maxTimerMs } from "../core/clock.ts";
+import { deadlineQueueOf } from "../core/deadline-queue.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { SessionTransport } from "../grpc/client/session-transport.ts";
+import { Keepalive } from "../grpc/keepalive.ts";
+import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
+import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
+import { Http2Session, type SessionHost } from "../http2/session.ts";
+import type { StreamListener } from "../http2/stream.ts";
+import type { Connection, ConnectionListener, ConnectionState } from "../transport/connector.ts";
+import type { KeepaliveOptions } from "./connector-options.ts";
+
+/** What connections of one connector share. */
+export interface SocketConnectionOptions {
+  readonly open: (endpoint: Endpoint, signal: AbortSignal) => Promise<ByteSocket>;
+  readonly connectTimeoutMs: number;
+  readonly maxReceiveBytes: number;
+  readonly maxSendBytes: number;
+  readonly acceptCompression: readonly Compression[];
+  readonly sendCompression: Compression | undefined;
+  readonly compressMinBytes: number;
+  readonly keepalive: KeepaliveOptions | undefined;
+  /** Longer times between PINGs, by the URL of who asked for them. */
+  readonly keepaliveMs: Map<string, number>;
+  readonly clock: Clock;
+  readonly defer: (run: () => void) => void;
+}
+
+class ConnectTimeout extends Error {
+  override readonly name = "ConnectTimeout";
+
+  constructor(url: string, timeoutMs: number) {
+    super(`no HTTP/2 answer from ${url} in ${timeoutMs} ms`);
+  }
+}
+
+const defaultKeepaliveTimeoutMs = 20_000;
+
+export class SocketConnection implements Connection, SessionHost {
+  readonly endpoint: Endpoint;
+  state: ConnectionState = { type: "idle" };
+  readonly #transport: SessionTransport;
+  readonly #listener: ConnectionListener;
+  readonly #options: SocketConnectionOptions;
+  readonly #gone = Promise.withResolvers<void>();
+  readonly #opening = new AbortController();
+  #session: Http2Session | undefined;
+  #keepalive: Keepalive | undefined;
+  #cancelConnectTimeout: (() => void) | undefined;
+  /** Why the connection ends, as far as we know it better than its session. */
+  #reason: unknown;
+
+  constructor(endpoint: Endpoint, listener: ConnectionListener, options: SocketConnectionOptions) {
+    this.endpoint = endpoint;
+    this.#listener = listener;
+    this.#options = options;
+    this.#transport = new SessionTransport({ url: endpoint.url, ...options });
+  }
+
+  get transport(): Transport {
+    return this.#transport;
+  }
+
+  connect(): void {
+    if (this.state.type !== "idle") return;
+    this.state = { type: "connecting" };
+    const { clock, connectTimeoutMs, open } = this.#options;
+    this.#cancelConnectTimeout = clock.schedule(connectTimeoutMs, () => {
+      if (this.state.type === "connecting") void this.close(new ConnectTimeout(this.endpoint.url, connectTimeoutMs));
+    });
+    open(this.endpoint, this.#opening.signal).then(
+      (socket) => this.#onOpen(socket),
+      (error: unknown) => {
+        this.#close(error);
+        this.#gone.resolve();
+      },
+    );
+  }
+
+  drain(): Promise<void> {
+    switch (this.state.type) {
+      case "idle":
+      case "connecting":
+        return this.close();
+      case "ready":
+        this.#leave();
+        break;
+      case "draining":
+      case "closed":
+        break;
+      default:
+        this.state satisfies never;
+    }
+    return this.#gone.promise;
+  }
+
+  close(reason?: unknown): Promise<void> {
+    if (this.state.type === "closed") return this.#gone.promise;
+    this.#reason ??= reason;
+    if (this.#session !== undefined) {
+      this.#session.destroy(reason);
+      return this.#gone.promise;
+    }
+    const wasOpening = this.state.type === "connecting";
+    this.#opening.abort(reason);
+    this.#close(undefined);
+    // Else its opener says when there is nothing left of it.
+    if (!wasOpening) this.#gone.resolve();
+    return this.#gone.promise;
+  }
+
+  #onOpen(socket: ByteSocket): void {
+    if (this.state.type !== "connecting") {
+      socket.start({ onBytes() {}, onWritable() {}, onClosed: () => this.#gone.resolve() });
+      socket.destroy();
+      return;
+    }
+    const { clock, defer, connectTimeoutMs } = this.#options;
+    const session = new Http2Session({
+      role: "client",
+      socket: tellingEnd(socket, () => this.#gone.resolve()),
+      host: this,
+      clock,
+      defer,
+      // No streams of the peer's: pushes are refused by SETTINGS.
+      limits: { maxConcurrentStreams: 0 },
+      // How long a server may take to read what it is sent is the caller's affair, who has deadlines.
+      timeouts: { settingsMs: connectTimeoutMs, windowStallMs: maxTimerMs, overfullMs: maxTimerMs },
+    });
+    this.#session = session;
+    session.start();
+  }
+
+  // What the session tells.
+
+  onStream(): StreamListener {
+    throw new Error("Cannot take a stream as servers open none");
+  }
+
+  /** Ready means that the peer has spoken HTTP/2, not only that it accepted: its SETTINGS come first (RFC 9113, section 3.4). */
+  onSettings(): void {
+    const session = this.#session;
+    if (this.state.type !== "connecting" || session === undefined) return;
+    this.#cancelConnectTimeout?.();
+    this.#keepalive = this.#startKeepalive(session);
+    const keepalive = this.#keepalive;
+    this.#transport.begin(session, keepalive === undefined ? undefined : () => keepalive.onStream());
+    this.#move({ type: "ready", sinceMs: this.#options.clock.now() });
+  }
+
+  onGoaway(_lastStreamId: number, code: number, debugText: string): void {
+    if (code !== ErrorCode.noError) {
+      const text = debugText === "" ? "" : `: ${JSON.stringify(debugText)}`;
+      this.#reason ??= new Error(`the server ended the connection with ${errorCodeName(code)}${text}`);
+    }
+    if (code === ErrorCode.enhanceYourCalm && debugText === "too_many_pings") this.#askLessOften();
+    this.#leave();
+  }
+
+  onIdle(): void {
+    // Ids are used up after 2^30 calls: RFC 9113, section 5.1.1.
+    if (this.#session?.connection.isExhausted) this.#leave();
+  }
+
+  onSlot(): void {
+    this.#transport.onSlot();
+  }
+
+  onClosed(reason: unknown): void {
+    this.#close(reason);
+  }
+
+  // The end.
+
+  /** Takes no new calls, lets those under way go on; the session closes after the last. */
+  #leave(): void {
+    this.#transport.stop();
+    if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });
+    this.#session?.leave();
+  }
+
+  #close(sessionReason: unknown): void {
+    if (this.state.type === "closed") return;
+    this.#cancelConnectTimeout?.();
+    this.#keepalive?.stop();
+    this.#transport.stop();
+    const reason = this.#reason ?? sessionReason;
+    const wasConnecting = this.state.type === "connecting";
+    this.#move({ type: "closed", reason: wasConnecting ? this.#whyNeverReady(reason) : reason });
+    deadlineQueueOf(this.#options.clock).rest();
+  }
+
+  #whyNeverReady(reason: unknown): unknown {
+    const { url } = this.endpoint;
+    // The opener's own words, or the caller's.
+    if (this.#session === undefined || reason instanceof ConnectTimeout) return reason;
+    if (reason === undefined) return new Error(`${url} hung up before it spoke HTTP/2`);
+    return new Error(`${url} does not speak HTTP/2`, { cause: reason });
+  }
+
+  #move(state: ConnectionState): void {
+    this.state = state;
+    this.#listener.onState(state);
+  }
+
+  // Keepalive.
+
+  #startKeepalive(session: Http2Session): Keepalive | undefined {
+    const { keepalive, keepaliveMs, clock } = this.#options;
+    if (keepalive === undefined) return undefined;
+    const { timeMs, timeoutMs = defaultKeepaliveTimeoutMs, permitWithoutCalls = false } = keepalive;
+    const started = new Keepalive({
+      connection: session.connection,
+      clock,
+      timeMs: keepaliveMs.get(this.endpoint.url) ?? timeMs,
+      timeoutMs,
+      permitWithoutCalls,
+      onDead: () => session.destroy(new Error(`the server has not answered a PING in ${timeoutMs} ms`)),
+    });
+    started.start();
+    return started;
+  }
+
+  #askLessOften(): void {
+    const { keepalive, keepaliveMs } = this.#options;
+    if (keepalive === undefined) return;
+    const { url } = this.endpoint;
+    keepaliveMs.set(url, Math.min((keepaliveMs.get(url) ?? keepalive.timeMs) * 2, maxTimerMs));
+  }
+}
+
+/** The socket, and word of its end when it is really gone: a session ends before its socket does. */
+function tellingEnd(socket: ByteSocket, onEnd: () => void): ByteSocket {
+  return {
+    start: (listener: ByteSocketListener) =>
+      socket.start({
+        onBytes: (bytes, length) => listener.onBytes(bytes, length),
+        onWritable: () => listener.onWritable(),
+        onClosed(error) {
+          listener.onClosed(error);
+          onEnd();
+        },
+      }),
+    write: (chunks) => socket.write(chunks),
+    end: () => socket.end(),
+    destroy: () => socket.destroy(),
+  };
+}

@@ -1,0 +1,51 @@
+// Reaches endpoints by gRPC over our own HTTP/2, on sockets that somebody else opens. Runs wherever there are sockets: no Node module.
+
+import type { Compression } from "@connectrpc/connect/protocol";
+import { systemClock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { defaultCompressMinBytes, streamGzip } from "../grpc/compression.ts";
+import type { ByteSocket } from "../http2/byte-socket.ts";
+import type { Connector } from "../transport/connector.ts";
+import { type ConnectorOptions, checkConnectorOptions, type KeepaliveOptions } from "./connector-options.ts";
+import { SocketConnection } from "./socket-connection.ts";
+
+/**
+ * Opens a socket to an endpoint: TCP, and TLS with ALPN `h2` where its URL is https. Rejects where it cannot, and when the signal aborts, which is
+ * soon for nobody waits any longer; a socket that is there by then is closed by its opener or handed over all the same.
+ */
+export type SocketOpener = (endpoint: Endpoint, signal: AbortSignal) => Promise<ByteSocket>;
+
+/** How calls and connections are made, whatever opens the sockets. */
+export interface SocketConnectorOptions extends ConnectorOptions {
+  /** Largest message sent to a server, in bytes before compression. Larger ones fail with `resource_exhausted`. Default 4 GiB - 1. */
+  readonly maxSendBytes?: number;
+  /** What answers may be compressed with, the most wanted first; empty for nothing. Default gzip, by the platform's streams. */
+  readonly acceptCompression?: readonly Compression[];
+  /** What messages are compressed with that have at least `compressMinBytes`. The server must know it: gRPC has no way to ask. Default: none. */
+  readonly sendCompression?: Compression;
+  /** In bytes. Default 1024. */
+  readonly compressMinBytes?: number;
+  /** Default: none; what the socket does not tell is then found by deadlines only. */
+  readonly keepalive?: KeepaliveOptions;
+  /** Runs a function when what runs now is done: what calls write meanwhile goes out in one piece. Default `queueMicrotask`. */
+  readonly defer?: (run: () => void) => void;
+}
+
+/** Creates a connector over what `open` opens. Throws RangeError for options outside their range; opens nothing. */
+export function createSocketConnector(open: SocketOpener, options: SocketConnectorOptions = {}): Connector {
+  const resolved = {
+    connectTimeoutMs: options.connectTimeoutMs ?? 20_000,
+    maxReceiveBytes: options.maxReceiveBytes ?? 4 * 1024 * 1024,
+    maxSendBytes: options.maxSendBytes ?? 0xffff_ffff,
+    acceptCompression: options.acceptCompression ?? [streamGzip],
+    sendCompression: options.sendCompression,
+    compressMinBytes: options.compressMinBytes ?? defaultCompressMinBytes,
+    keepalive: options.keepalive,
+    clock: options.clock ?? systemClock,
+    defer: options.defer ?? queueMicrotask,
+  };
+  checkConnectorOptions(resolved);
+  // Of endpoints that complained of too many PINGs: gRFC A8.
+  const keepaliveMs = new Map<string, number>();
+  return (endpoint, listener) => new SocketConnection(endpoint, listener, { ...resolved, open, keepaliveMs });
+}

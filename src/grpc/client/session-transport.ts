@@ -1,0 +1,111 @@
+// Connect's Transport over one HTTP/2 session, gRPC in protobuf's binary format. Runs no interceptors and opens nothing.
+
+import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import type { Http2Session } from "../../http2/session.ts";
+import { compressionNames } from "../compression.ts";
+import { notTaken } from "./call-errors.ts";
+import type { CallOptions } from "./call-options.ts";
+import { ClientCalls } from "./client-calls.ts";
+import { encodeMessage } from "./encode-message.ts";
+import { RequestFields } from "./request-fields.ts";
+import { StreamingCall } from "./streaming-call.ts";
+import { UnaryCall } from "./unary-call.ts";
+
+/**
+ * Calls on a session, between `begin` and `stop`; those made before or after fail as unprocessed (see call-fate.ts). `timeoutMs` of 0 or
+ * less means none, as in Connect. Context values are interceptors' and not looked at.
+ */
+export class SessionTransport implements Transport {
+  readonly #options: CallOptions;
+  #calls: ClientCalls | undefined;
+  #fields: RequestFields | undefined;
+
+  constructor(options: CallOptions) {
+    this.#options = options;
+  }
+
+  /** The session takes calls. Once. `onSent` is called after each that was sent. */
+  begin(session: Http2Session, onSent?: () => void): void {
+    const { url, acceptCompression, sendCompression } = this.#options;
+    this.#calls = new ClientCalls(session, this.#options);
+    this.#calls.onSent = onSent;
+    this.#fields = new RequestFields({
+      connection: session.connection,
+      url,
+      acceptEncoding: compressionNames(acceptCompression),
+      encoding: sendCompression?.name,
+    });
+  }
+
+  /** There may be room for calls that wait. */
+  onSlot(): void {
+    this.#calls?.onSlot();
+  }
+
+  /** The session takes no new calls; those that wait fail as unprocessed, those under way go on. Idempotent. */
+  stop(): void {
+    this.#fields = undefined;
+    this.#calls?.stop();
+  }
+
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+  ): Promise<UnaryResponse<I, O>> {
+    const calls = this.#calls;
+    const fields = this.#fields;
+    if (calls === undefined || fields === undefined) return Promise.reject(notTaken(this.#options.url));
+    const timeout = timeoutOf(timeoutMs);
+    try {
+      const head = fields.head(method, timeout, header);
+      const body = encodeMessage(method.input, input, this.#options.maxSendBytes);
+      const promise = new Promise<UnaryResponse>(capture);
+      const call = new UnaryCall(calls, method, head, body, captured.resolve, captured.reject);
+      call.start(timeout, signal);
+      // The call knows no type parameters.
+      return promise as Promise<UnaryResponse<I, O>>;
+    } catch (error) {
+      return Promise.reject(ConnectError.from(error));
+    }
+  }
+
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+  ): Promise<StreamResponse<I, O>> {
+    const calls = this.#calls;
+    const fields = this.#fields;
+    if (calls === undefined || fields === undefined) return Promise.reject(notTaken(this.#options.url));
+    const timeout = timeoutOf(timeoutMs);
+    try {
+      const head = fields.head(method, timeout, header);
+      return new Promise<StreamResponse>((resolve, reject) => {
+        new StreamingCall(calls, method, head, input, resolve, reject).start(timeout, signal);
+      }) as Promise<StreamResponse<I, O>>;
+    } catch (error) {
+      return Promise.reject(ConnectError.from(error));
+    }
+  }
+}
+
+function timeoutOf(timeoutMs: number | undefined): number | undefined {
+  return timeoutMs !== undefined && timeoutMs > 0 ? timeoutMs : undefined;
+}
+
+/** The functions of the Promise that was made last: an executor of each call's own would be a closure more. */
+const captured: { resolve: (response: UnaryResponse) => void; reject: (error: ConnectError) => void } = {
+  resolve() {},
+  reject() {},
+};
+
+function capture(resolve: (response: UnaryResponse) => void, reject: (error: unknown) => void): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
+}

@@ -1,0 +1,60 @@
+// Sends the one message of an answer, and unpacks messages of requests. Knows no streams of messages.
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ServerCall } from "./server-call.ts";
+
+/** Answers with a message, or with what a promise comes to; one that is there is sent at once. Never throws. */
+export function answerUnary(call: ServerCall, value: unknown): void {
+  if (isThenable(value)) {
+    value.then(
+      (message) => answer(call, message),
+      (error) => call.fail(error),
+    );
+  } else {
+    answer(call, value);
+  }
+}
+
+function answer(call: ServerCall, value: unknown): void {
+  if (call.isOver) return;
+  let message: Uint8Array;
+  try {
+    message = call.encode(value);
+  } catch (error) {
+    call.fail(error);
+    return;
+  }
+  if (call.isCompressible(message)) {
+    pack(call, message).then(
+      (packed) => send(call, packed, true),
+      (error) => call.fail(error),
+    );
+  } else {
+    send(call, message, false);
+  }
+}
+
+function send(call: ServerCall, message: Uint8Array, isCompressed: boolean): void {
+  if (call.isOver) return;
+  call.send(message, isCompressed);
+  call.finish();
+}
+
+/** Compresses a message that `isCompressible`. */
+export async function pack(call: ServerCall, message: Uint8Array): Promise<Uint8Array> {
+  return (await call.shape.responseCompression?.compress(message)) ?? message;
+}
+
+/** Unpacks a message whose flag says that it is compressed. Rejects with ConnectError. */
+export async function unpack(call: ServerCall, message: Uint8Array): Promise<Uint8Array> {
+  const { requestCompression, route } = call.shape;
+  if (requestCompression === undefined) {
+    // https://github.com/grpc/grpc/blob/master/doc/compression.md: the flag without an encoding is INTERNAL.
+    throw new ConnectError("received a compressed message without a grpc-encoding", Code.Internal);
+  }
+  return requestCompression.decompress(message, route.readMaxBytes);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

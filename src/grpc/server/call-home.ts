@@ -1,0 +1,26 @@
+// The CallHome contract: what a call needs of the connection it came by. GrpcSession is one.
+
+import type { Clock } from "../../core/clock.ts";
+import type { DeadlineQueue } from "../../core/deadline-queue.ts";
+import type { Logger } from "../../core/logger.ts";
+import type { Http2Connection } from "../../http2/connection.ts";
+import type { PreparedFields } from "../../http2/stream.ts";
+import type { CallTracker } from "./call-tracker.ts";
+
+/** Where calls live. */
+export interface CallHome {
+  readonly connection: Http2Connection;
+  /** Told of every call. */
+  readonly calls: CallTracker;
+  readonly deadlines: DeadlineQueue;
+  /** Of the URLs that handlers see. */
+  readonly scheme: "http" | "https";
+  readonly clock: Clock;
+  /** Told of handlers that fail unexpectedly. */
+  readonly logger: Logger;
+  /** Trailers of a call that went well, and the beginning of others. */
+  readonly okTrailers: PreparedFields;
+  readonly noFields: PreparedFields;
+  /** Runs a function after what else the event loop has to do: `setImmediate`, or a timer where there is none. */
+  readonly yieldToLoop: (run: () => void) => void;
+}

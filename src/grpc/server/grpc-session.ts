@@ -1,0 +1,167 @@
+// The gRPC side of one HTTP/2 connection: tells which of its streams are calls of ours, and starts them. Opens and closes nothing.
+
+import type { Clock } from "../../core/clock.ts";
+import { type DeadlineQueue, deadlineQueueOf } from "../../core/deadline-queue.ts";
+import type { Logger } from "../../core/logger.ts";
+import type { Http2Connection } from "../../http2/connection.ts";
+import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
+import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
+import { statusFields } from "../status.ts";
+import type { CallHome } from "./call-home.ts";
+import type { CallTracker } from "./call-tracker.ts";
+import type { GrpcRoute } from "./grpc-route.ts";
+import {
+  agreeOnEncodings,
+  type CallShape,
+  grpcFormat,
+  type RequestFacts,
+  type RequestHead,
+  readRequestHead,
+  readTimeout,
+} from "./request-facts.ts";
+import type { ServerCall } from "./server-call.ts";
+import { SingleRequestCall } from "./single-request-call.ts";
+import { StreamRequestCall } from "./stream-request-call.ts";
+
+/** What all connections of a server share. */
+export interface GrpcServing extends Pick<CallHome, "calls" | "scheme" | "clock" | "logger" | "yieldToLoop"> {
+  /** The route of a path; undefined where it is not served here. */
+  readonly route: (path: string) => GrpcRoute | undefined;
+  /** Whether a request is to be left to others whatever its path, by its fields; asked once for each block that comes again. */
+  readonly leaves: (fields: readonly string[]) => boolean;
+}
+
+/** The shapes that a connection remembers; most clients have a handful. */
+const maxShapes = 64;
+
+export class GrpcSession implements CallHome {
+  readonly connection: Http2Connection;
+  readonly calls: CallTracker;
+  readonly deadlines: DeadlineQueue;
+  readonly scheme: "http" | "https";
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly yieldToLoop: (run: () => void) => void;
+  readonly okTrailers: PreparedFields;
+  readonly noFields: PreparedFields;
+  readonly #serving: GrpcServing;
+  readonly #heads: Map<string, PreparedFields> = new Map();
+  readonly #shapes: CallShape[] = [];
+  readonly #shapeHeads: RequestHead[] = [];
+  #lastShape = 0;
+
+  constructor(connection: Http2Connection, serving: GrpcServing) {
+    this.connection = connection;
+    this.calls = serving.calls;
+    this.deadlines = deadlineQueueOf(serving.clock);
+    this.scheme = serving.scheme;
+    this.clock = serving.clock;
+    this.logger = serving.logger;
+    this.yieldToLoop = serving.yieldToLoop;
+    this.okTrailers = connection.prepare(["grpc-status", "0"]);
+    this.noFields = connection.prepare([]);
+    this.#serving = serving;
+  }
+
+  /**
+   * Takes a stream that is a call: a POST of a method that is routed, in a format of gRPC. Undefined for any other, of which nothing
+   * has been answered then. To be called from within the connection's `onStream`.
+   */
+  accept(stream: Stream, block: HeaderBlock, end: boolean): StreamListener | undefined {
+    let facts = block.derived as RequestFacts | null | undefined;
+    if (facts === undefined) {
+      facts = this.#read(block.fields);
+      block.derived = facts;
+    }
+    if (facts === null) return undefined;
+    if (facts.refusal !== undefined) {
+      this.connection.sendHeaders(stream, facts.shape.trailersOnlyHead, facts.refusal, true);
+      return notListening;
+    }
+    const { kind } = facts.shape.route.spec;
+    const call: ServerCall =
+      kind === "unary" || kind === "server_streaming"
+        ? new SingleRequestCall(this, stream, facts, block.fields)
+        : new StreamRequestCall(this, stream, facts, block.fields);
+    // What it sends at once is told to nobody else.
+    stream.listener = call;
+    call.start(end);
+    return call;
+  }
+
+  /** Null where it is no call of ours. */
+  #read(fields: readonly string[]): RequestFacts | null {
+    const head = readRequestHead(fields);
+    const shape = this.#shapeOf(head);
+    if (shape === undefined || this.#serving.leaves(fields)) return null;
+    let { refusal } = shape;
+    let timeoutMs: number | undefined;
+    if (head.timeout !== "") {
+      const timeout = readTimeout(head.timeout, shape.route.maxTimeoutMs);
+      if (typeof timeout === "number") timeoutMs = timeout;
+      else refusal ??= statusFields(timeout);
+    }
+    return { shape, timeoutMs, refusal };
+  }
+
+  #shapeOf(head: RequestHead): CallShape | undefined {
+    for (let tried = 0; tried < this.#shapes.length; tried++) {
+      const index = (this.#lastShape + tried) % this.#shapes.length;
+      const known = this.#shapeHeads[index];
+      if (known === undefined || !isSameShape(known, head)) continue;
+      this.#lastShape = index;
+      return this.#shapes[index];
+    }
+    const shape = this.#newShape(head);
+    if (shape === undefined) return undefined;
+    if (this.#shapes.length === maxShapes) {
+      this.#shapes.length = 0;
+      this.#shapeHeads.length = 0;
+    }
+    this.#lastShape = this.#shapes.length;
+    this.#shapes.push(shape);
+    this.#shapeHeads.push(head);
+    return shape;
+  }
+
+  #newShape(head: RequestHead): CallShape | undefined {
+    const format = grpcFormat(head.contentType);
+    const route = head.method === "POST" && format !== undefined ? this.#serving.route(head.path) : undefined;
+    if (route === undefined) return undefined;
+    const { request, response, refusal } = agreeOnEncodings(route.compressions, head.encoding, head.acceptEncoding);
+    const contentType = `application/grpc+${format === "json" ? "json" : "proto"}`;
+    return {
+      route,
+      codec: format === "json" ? route.json : route.binary,
+      requestCompression: request,
+      responseCompression: response,
+      head: this.#head(contentType, response?.name),
+      trailersOnlyHead: this.#head(contentType, undefined),
+      refusal,
+    };
+  }
+
+  #head(contentType: string, encoding: string | undefined): PreparedFields {
+    const key = `${contentType} ${encoding ?? ""}`;
+    let prepared = this.#heads.get(key);
+    if (prepared === undefined) {
+      const fields = [":status", "200", "content-type", contentType];
+      prepared = this.connection.prepare(encoding === undefined ? fields : [...fields, "grpc-encoding", encoding]);
+      this.#heads.set(key, prepared);
+    }
+    return prepared;
+  }
+}
+
+function isSameShape(known: RequestHead, head: RequestHead): boolean {
+  return (
+    known.path === head.path &&
+    known.method === head.method &&
+    known.contentType === head.contentType &&
+    known.encoding === head.encoding &&
+    known.acceptEncoding === head.acceptEncoding
+  );
+}
+
+/** For streams whose answer is complete. */
+const notListening: StreamListener = { onHeaders() {}, onData() {}, onReset() {}, onDrained() {} };

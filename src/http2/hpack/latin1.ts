@@ -1,0 +1,19 @@
+// Bytes as texts, one character a byte.
+
+/** Shorter texts are quicker put together than made by a call of many arguments. */
+const fewBytes = 12;
+/** Arguments have a limit. */
+const manyBytes = 1024;
+
+/** The bytes from `from` to `to` as a text. */
+export function latin1(bytes: Uint8Array, from: number, to: number): string {
+  const length = to - from;
+  let text = "";
+  if (length <= fewBytes) {
+    for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] ?? 0);
+    return text;
+  }
+  if (length <= manyBytes) return String.fromCharCode.apply(null, bytes.subarray(from, to) as unknown as number[]);
+  for (let at = from; at < to; at += manyBytes) text += latin1(bytes, at, Math.min(at + manyBytes, to));
+  return text;
+}

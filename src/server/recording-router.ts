@@ -1,0 +1,57 @@
+// A ConnectRouter that notes what it is given, so that native gRPC can be served without Connect's handlers. Serves nothing itself.
+
+import {
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  createMethodImplSpec,
+  createServiceImplSpec,
+  type Interceptor,
+} from "@connectrpc/connect";
+import { createGrpcRoute, type GrpcRoute } from "../grpc/server/grpc-route.ts";
+
+/** What the router is made with. */
+export interface RecordingRouterParts {
+  /** Of every service that does not say otherwise. */
+  readonly options: ConnectRouterOptions;
+  /** Around all interceptors, also those that a service has in place of the router's; for Connect's handlers only. */
+  readonly guards: readonly Interceptor[];
+  /** Aborts the signals of Connect's handlers. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+/** The router, and what it noted so far. */
+export interface RecordingRouter {
+  readonly router: ConnectRouter;
+  readonly recorded: readonly GrpcRoute[];
+}
+
+/** Creates a router without routes. */
+export function createRecordingRouter({ options, guards, shutdownSignal }: RecordingRouterParts): RecordingRouter {
+  const recorded: GrpcRoute[] = [];
+  const guarded = (own: ConnectRouterOptions): ConnectRouterOptions =>
+    own.interceptors === undefined ? own : { ...own, interceptors: [...guards, ...own.interceptors] };
+  const inner = createConnectRouter({ ...guarded({ interceptors: [], ...options }), shutdownSignal });
+  // A service's options replace the router's, one by one, as Connect has it.
+  const merged = (own: ConnectRouterOptions | undefined): ConnectRouterOptions => ({ ...options, ...own });
+
+  const router: ConnectRouter = {
+    handlers: inner.handlers,
+    service(service, implementation, own) {
+      inner.service(service, implementation, own && guarded(own));
+      if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
+        const { methods } = createServiceImplSpec(service, implementation);
+        for (const spec of Object.values(methods)) recorded.push(createGrpcRoute(spec, merged(own)));
+      }
+      return this;
+    },
+    rpc(method, implementation, own) {
+      inner.rpc(method, implementation, own && guarded(own));
+      if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
+        recorded.push(createGrpcRoute(createMethodImplSpec(method, implementation), merged(own)));
+      }
+      return this;
+    },
+  };
+  return { router, recorded };
+}

@@ -1,0 +1,145 @@
+// What ends a call that interceptors are run around: its deadline, its caller's abort, or its own end. Its AbortSignal is made when
+// somebody wants it. Runs no interceptors and sends nothing.
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import type { Clock } from "../core/clock.ts";
+import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
+
+/** What the calls of a transport have in common. */
+export interface CallSurroundings {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineQueue;
+  /** What calls wait for now, where they wait: "waiting for a connection to ...". */
+  describeWait(): string;
+}
+
+/** The error of a call whose deadline has passed; `text` goes on where it ends. */
+export function timedOut(text = ""): ConnectError {
+  return new ConnectError(`the operation timed out${text}`, Code.DeadlineExceeded);
+}
+
+export class CallScope implements Deadlined {
+  dueMs = 0;
+  nextDue: Deadlined | undefined = undefined;
+  previousDue: Deadlined | undefined = undefined;
+  /** How many of the call's attempts wait for something to pick. */
+  waiting = 0;
+  /** How many attempts are under way. */
+  attempts = 0;
+  readonly #surroundings: CallSurroundings;
+  readonly #caller: AbortSignal | undefined;
+  readonly #hasDeadline: boolean;
+  #controller: AbortController | undefined = undefined;
+  /** Whether interceptors have seen the signal: then it has to tell them of an end in order, too. */
+  #isShown = false;
+  #state: "open" | "aborted" | "ended" = "open";
+  #reason: unknown = undefined;
+  #reject: ((error: ConnectError) => void) | undefined = undefined;
+  #cancelCut: (() => void) | undefined = undefined;
+
+  /** Starts the deadline, at most 2147483647 ms from now, and listens to the caller's signal. Both end with the call. */
+  constructor(surroundings: CallSurroundings, caller: AbortSignal | undefined, timeoutMs: number | undefined) {
+    this.#surroundings = surroundings;
+    this.#caller = caller;
+    this.#hasDeadline = timeoutMs !== undefined;
+    if (timeoutMs !== undefined) surroundings.deadlines.add(this, timeoutMs);
+    if (caller === undefined) return;
+    if (caller.aborted) this.handleEvent();
+    else caller.addEventListener("abort", this);
+  }
+
+  /** The deadline, by the clock; undefined without one. */
+  get untilMs(): number | undefined {
+    return this.#hasDeadline ? this.dueMs : undefined;
+  }
+
+  /** For attempts: aborts at the deadline, with the caller's signal, when the call has failed, and when it is over without them. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#state !== "open") this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** For interceptors: the same one, and it always aborts when the call is over, as Connect's does. */
+  get shownSignal(): AbortSignal {
+    this.#isShown = true;
+    return this.signal;
+  }
+
+  /**
+   * Runs what the interceptors make of the call. The promise settles as theirs does; rejects with a ConnectError, the signal's reason if
+   * that has aborted; and does not wait for interceptors that hang beyond deadline or abort.
+   */
+  run<R>(start: () => Promise<R>, endsWithAnswer: boolean): Promise<R> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      const fail = (error: unknown) => reject(this.fail(error));
+      try {
+        start().then((answer) => {
+          if (endsWithAnswer) this.end();
+          resolve(answer);
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  }
+
+  /** The call is over. Idempotent. */
+  end(): void {
+    if (this.#state === "open") this.#finish("ended", overReason());
+    this.#release();
+  }
+
+  /** The call has failed. Returns what to tell the caller. */
+  fail(error: unknown): ConnectError {
+    const told = this.#state === "aborted" ? ConnectError.from(this.#reason, Code.Canceled) : ConnectError.from(error);
+    if (this.#state === "open") this.#finish("ended", told);
+    this.#release();
+    return told;
+  }
+
+  onDeadline(): void {
+    const reason = timedOut(this.waiting === 0 ? "" : ` ${this.#surroundings.describeWait()}`);
+    this.#abort(reason);
+  }
+
+  /** The caller's signal has aborted. */
+  handleEvent(): void {
+    if (this.#caller !== undefined) this.#abort(getAbortSignalReason(this.#caller));
+  }
+
+  #abort(reason: unknown): void {
+    if (this.#state !== "open") return;
+    // One turn of the event loop for interceptors that clean up, or know an answer all the same.
+    this.#cancelCut = this.#surroundings.clock.schedule(0, () =>
+      this.#reject?.(ConnectError.from(reason, Code.Canceled)),
+    );
+    this.#finish("aborted", reason);
+  }
+
+  #finish(state: "aborted" | "ended", reason: unknown): void {
+    this.#state = state;
+    this.#reason = reason;
+    this.#surroundings.deadlines.remove(this);
+    this.#caller?.removeEventListener("abort", this);
+    // Dispatching the event costs more than all of this: not where nobody can be listening.
+    if (state === "aborted" || this.#isShown || this.attempts > 0) this.#controller?.abort(reason);
+  }
+
+  #release(): void {
+    this.#cancelCut?.();
+    this.#cancelCut = undefined;
+  }
+}
+
+let whyOver: DOMException | undefined;
+
+/** What `abort()` without a reason would make anew for each call, with a stack: https://dom.spec.whatwg.org/#dom-abortcontroller-abort */
+function overReason(): DOMException {
+  whyOver ??= new DOMException("This operation was aborted", "AbortError");
+  return whyOver;
+}

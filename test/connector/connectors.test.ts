@@ -1,0 +1,345 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
+import { Code, createClient } from "@connectrpc/connect";
+import { callFate } from "../../src/core/call-fate.ts";
+import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.ts";
+import { endpoint } from "../support/endpoints.ts";
+import { eventually } from "../support/eventually.ts";
+import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import { listenOnLoopback } from "../support/loopback.ts";
+import { rejection } from "../support/rejection.ts";
+
+interface Opened {
+  readonly connection: Connection;
+  readonly states: string[];
+  /** Resolves with the first state of this type. */
+  until<T extends ConnectionState["type"]>(type: T): Promise<ConnectionState & { type: T }>;
+}
+
+type Options = Parameters<ConnectorKind["create"]>[0];
+
+function open(kind: ConnectorKind, url: string, options: Options = {}): Opened {
+  const states: string[] = [];
+  const waiters = new Map<string, (state: never) => void>();
+  const connection = kind.create(options)(endpoint("peer", { url }), {
+    onState(state) {
+      states.push(state.type);
+      waiters.get(state.type)?.(state as never);
+    },
+  });
+  return {
+    connection,
+    states,
+    until: (type) =>
+      new Promise((resolve) => {
+        if (connection.state.type === type) resolve(connection.state as never);
+        else waiters.set(type, resolve);
+      }),
+  };
+}
+
+async function openReady(kind: ConnectorKind, url: string, options?: Options) {
+  const opened = open(kind, url, options);
+  opened.connection.connect();
+  await opened.until("ready");
+  return { ...opened, client: createClient(EchoService, opened.connection.transport) };
+}
+
+for (const kind of connectorKinds)
+  describe(`${kind.name}()`, () => {
+    test("opens nothing before connect(), and reports connecting to closed in order", async () => {
+      const peer = await startH2Peer();
+      const { connection, states, until } = open(kind, peer.url);
+      assert.equal(connection.state.type, "idle");
+      connection.connect();
+      assert.equal(connection.state.type, "connecting");
+      await until("ready");
+      await connection.close();
+      assert.deepEqual(states, ["ready", "closed"]);
+      await peer.close();
+    });
+
+    test("carries all four kinds of calls", async () => {
+      const peer = await startH2Peer({ name: "p" });
+      const { connection, client } = await openReady(kind, peer.url);
+      assert.equal((await client.unary({ text: "hi" })).server, "p");
+      const received: string[] = [];
+      for await (const answer of client.serverStream({ text: "s", count: 3 }))
+        received.push(`${answer.text}${answer.index}`);
+      assert.deepEqual(received, ["s0", "s1", "s2"]);
+      async function* texts() {
+        for (const text of ["1", "2", "3"]) yield { text };
+      }
+      assert.equal((await client.clientStream(texts())).text, "1,2,3");
+      const echoed: string[] = [];
+      for await (const answer of client.bidi(texts())) echoed.push(answer.text);
+      assert.deepEqual(echoed, ["1", "2", "3"]);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("carries 4 MiB both ways, and refuses more with resource_exhausted", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      const payload = new Uint8Array(4 * 1024 * 1024 - 64).fill(7);
+      const answer = await client.unary({ payload });
+      assert.equal(answer.payload.length, payload.length);
+      assert.ok(answer.payload.every((byte) => byte === 7));
+      const error = await rejection(client.unary({ payload: new Uint8Array(4 * 1024 * 1024) }));
+      assert.equal(error.code, Code.ResourceExhausted);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("delivers every message of a stream that is read late", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      const iterator = client.serverStream({ text: "s", count: 5 })[Symbol.asyncIterator]();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      let count = 0;
+      while (!(await iterator.next()).done) count++;
+      assert.equal(count, 5);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("metadata that is too large or forbidden fails its own call only", async () => {
+      const peer = await startH2Peer({ name: "p" });
+      const { connection, client } = await openReady(kind, peer.url);
+      const large = await rejection(client.unary({}, { headers: { "x-large": "x".repeat(70_000) } }));
+      assert.equal(large.code, Code.ResourceExhausted);
+      assert.equal(callFate(large), "maybe-processed");
+      assert.equal((await client.unary({})).server, "p");
+      const near = await client.unary({ text: "near" }, { headers: { "x-large": "x".repeat(8_000) } });
+      assert.equal(near.text, "near");
+      const slow = setTimeout(() => void connection.close(new Error("drain() hangs")), 2000);
+      await connection.drain();
+      clearTimeout(slow);
+      assert.deepEqual(connection.state, { type: "closed", reason: undefined });
+      await peer.close();
+    });
+
+    test("a call that is aborted is canceled here and seen as canceled there", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      const controller = new AbortController();
+      const pending = rejection(client.unary({ delayMs: 1000 }, { signal: controller.signal }));
+      await eventually("peer.handled", () => peer.handled > 0);
+      controller.abort();
+      assert.equal((await pending).code, Code.Canceled);
+      await eventually("peer.aborted", () => peer.aborted > 0);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("a passed deadline is deadline_exceeded", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      assert.equal((await rejection(client.unary({ delayMs: 1000 }, { timeoutMs: 30 }))).code, Code.DeadlineExceeded);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("a call cut in flight is unavailable and maybe processed; the connection says that it is lost", async () => {
+      const peer = await startH2Peer();
+      const { client, until } = await openReady(kind, peer.url);
+      const pending = rejection(client.unary({ delayMs: 5000 }));
+      const stream = (async () => {
+        for await (const _ of client.serverStream({ count: 100, delayMs: 50 })) peer.handled;
+      })();
+      const streaming = rejection(stream);
+      await eventually("peer.handled", () => peer.handled >= 2);
+      peer.cut();
+      for (const error of [await pending, await streaming]) {
+        assert.equal(error.code, Code.Unavailable);
+        assert.equal(callFate(error), "maybe-processed");
+        assert.match(error.rawMessage, /127\.0\.0\.1/);
+      }
+      await until("closed");
+      await peer.close();
+    });
+
+    test("a refused stream is unavailable and unprocessed", async () => {
+      const refused = new Uint8Array([0, 0, 0, 7]);
+      const peer = await startFramePeer((streamId) => frame(3, 0, streamId, refused));
+      const { connection, client } = await openReady(kind, peer.url);
+      const error = await rejection(client.unary({}));
+      assert.equal(error.code, Code.Unavailable);
+      assert.equal(callFate(error), "unprocessed");
+      await connection.close();
+      await peer.close();
+    });
+
+    test("a call above the last id of GOAWAY is unprocessed, one below it is not", async () => {
+      // GOAWAY(last = 1) at the second call, then the socket is cut with both calls open.
+      let cut = () => {};
+      const peer = await startFramePeer((streamId) => {
+        if (streamId === 1) return new Uint8Array(0);
+        setTimeout(() => cut(), 20);
+        return frame(7, 0, 0, new Uint8Array([0, 0, 0, 1, 0, 0, 0, 0]));
+      });
+      cut = () => void peer.close();
+      const { client, until } = await openReady(kind, peer.url);
+      const first = rejection(client.unary({}));
+      const second = rejection(client.unary({}));
+      assert.deepEqual([callFate(await first), callFate(await second)], ["maybe-processed", "unprocessed"]);
+      assert.deepEqual([(await first).code, (await second).code], [Code.Unavailable, Code.Unavailable]);
+      await until("closed");
+    });
+
+    test("a call that the peer resets has the code that gRPC gives it", async () => {
+      const calm = new Uint8Array([0, 0, 0, 11]);
+      const peer = await startFramePeer((streamId) => frame(3, 0, streamId, calm));
+      const { connection, client } = await openReady(kind, peer.url);
+      const error = await rejection(client.unary({}));
+      assert.equal(error.code, Code.ResourceExhausted);
+      assert.match(error.rawMessage, /ENHANCE_YOUR_CALM/);
+      assert.equal(callFate(error), "maybe-processed");
+      await connection.close();
+      await peer.close();
+    });
+
+    test("GOAWAY drains: calls in flight finish, new ones are unprocessed, then it closes", async () => {
+      const peer = await startH2Peer();
+      const { client, states, until } = await openReady(kind, peer.url);
+      const inFlight = client.unary({ text: "last", delayMs: 150 });
+      await eventually("peer.handled", () => peer.handled > 0);
+      peer.goaway();
+      await until("draining");
+      assert.equal(callFate(await rejection(client.unary({}))), "unprocessed");
+      assert.equal((await inFlight).text, "last");
+      await until("closed");
+      assert.deepEqual(states, ["ready", "draining", "closed"]);
+      await peer.close();
+    });
+
+    test("drain() finishes calls in flight, then closes; both are idempotent", async () => {
+      const peer = await startH2Peer();
+      const { connection, client, states } = await openReady(kind, peer.url);
+      const inFlight = client.unary({ text: "last", delayMs: 100 });
+      await eventually("peer.handled", () => peer.handled > 0);
+      const drained = connection.drain();
+      assert.equal(connection.state.type, "draining");
+      assert.equal(callFate(await rejection(client.unary({}))), "unprocessed");
+      assert.equal((await inFlight).text, "last");
+      await drained;
+      await connection.drain();
+      await connection.close();
+      assert.deepEqual(states, ["ready", "draining", "closed"]);
+      await peer.close();
+    });
+
+    test("an upload that the server refused does not hold up drain()", async () => {
+      const peer = await startH2Peer({ maxReceiveBytes: 1024 });
+      const { connection, client } = await openReady(kind, peer.url);
+      const error = await rejection(client.unary({ payload: new Uint8Array(4 * 1024 * 1024) }));
+      assert.equal(error.code, Code.ResourceExhausted);
+      const slow = setTimeout(() => void connection.close(new Error("drain() hangs")), 2000);
+      await connection.drain();
+      clearTimeout(slow);
+      assert.deepEqual(connection.state, { type: "closed", reason: undefined });
+      await peer.close();
+    });
+
+    test("close() fails calls in flight as unavailable", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      const pending = rejection(client.unary({ delayMs: 5000 }));
+      await eventually("peer.handled", () => peer.handled > 0);
+      await connection.close(new Error("enough"));
+      assert.equal((await pending).code, Code.Unavailable);
+      await peer.close();
+    });
+
+    test("a port where nobody listens closes with the reason", async () => {
+      const peer = await startTcpPeer();
+      await peer.close();
+      const { connection, until } = open(kind, peer.url);
+      connection.connect();
+      assert.match(String((await until("closed")).reason), /ECONNREFUSED|refused|connect/i);
+    });
+
+    test("a peer that does not speak HTTP/2 is never ready", async () => {
+      const peer = await startTcpPeer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+      const { connection, states, until } = open(kind, peer.url);
+      connection.connect();
+      assert.ok((await until("closed")).reason instanceof Error);
+      assert.deepEqual(states, ["closed"]);
+      await peer.close();
+    });
+
+    for (const [what, greeting] of [
+      ["HTTP/1.1", "HTTP/1.1 400 Bad Request\r\n\r\n"],
+      ["HTTP/2 in cleartext", frame(4, 0, 0, new Uint8Array(0))],
+      ["something else", new Uint8Array(64)],
+      ["a record longer than TLS has them", Uint8Array.of(22, 3, 3, 255, 255, 1, 2, 3)],
+    ] as const) {
+      test(`a peer that speaks ${what} where TLS is wanted is said not to speak TLS`, async () => {
+        const peer = await startTcpPeer((socket) => {
+          socket.on("error", () => {});
+          socket.write(greeting);
+        });
+        const url = peer.url.replace("http:", "https:");
+        const { connection, states, until } = open(kind, url);
+        connection.connect();
+        const { reason } = await until("closed");
+        assert.ok(reason instanceof Error);
+        assert.equal(reason.message, `${url} does not speak TLS`);
+        assert.ok(reason.cause instanceof Error, "the library's own word is lost");
+        assert.deepEqual(states, ["closed"]);
+        await peer.close();
+      });
+    }
+
+    test("a TLS peer that has no HTTP/2 is said not to speak it", async () => {
+      const { ca, server: pair } = makeCertificates();
+      const server = createTlsServer({ ...pair, ALPNProtocols: ["http/1.1"] });
+      server.on("tlsClientError", () => {});
+      await using listening = await listenOnLoopback(server);
+      const url = `https://127.0.0.1:${listening.port}`;
+      const { connection, until } = open(kind, url, { tls: { ca } });
+      connection.connect();
+      const { reason } = await until("closed");
+      assert.ok(reason instanceof Error);
+      assert.equal(reason.message, `${url} does not speak HTTP/2`);
+    });
+
+    test("a peer with a certificate that is not trusted is told by the library's words", async () => {
+      const peer = await startH2Peer({ tls: makeCertificates().server });
+      const { connection, until } = open(kind, peer.url);
+      connection.connect();
+      assert.match(String((await until("closed")).reason), /unable to verify the first certificate/);
+      await peer.close();
+    });
+
+    test("the longest timeout there is arrives as one that gRPC allows and the peer's timers can wait for", async () => {
+      const peer = await startH2Peer();
+      const { connection, client } = await openReady(kind, peer.url);
+      const timeoutMs = 2 ** 31 - 1;
+      assert.equal((await client.unary({ text: "long", delayMs: 30 }, { timeoutMs })).text, "long");
+      const texts: string[] = [];
+      for await (const { text } of client.serverStream({ text: "s", count: 1, delayMs: 30 }, { timeoutMs }))
+        texts.push(text);
+      assert.deepEqual(texts, ["s"]);
+      await connection.close();
+      await peer.close();
+    });
+
+    test("a peer that never answers is given up after connectTimeoutMs", async () => {
+      const peer = await startTcpPeer();
+      const { connection, until } = open(kind, peer.url, { connectTimeoutMs: 50 });
+      connection.connect();
+      assert.match(String((await until("closed")).reason), /no HTTP\/2 answer.*50 ms/);
+      await peer.close();
+    });
+
+    test("rejects bad options before anything is opened", () => {
+      assert.throws(() => kind.create({ connectTimeoutMs: 0 }), RangeError);
+      assert.throws(() => kind.create({ maxReceiveBytes: 1.5 }), RangeError);
+      assert.throws(() => kind.create({ tls: { cert: "x" } }), TypeError);
+    });
+  });
