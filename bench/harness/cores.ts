@@ -16,7 +16,8 @@ export function chooseCores(note: (text: string) => void): Cores {
   const [client] = allowed;
   const siblings = client === undefined ? [] : siblingsOf(client);
   const server = allowed.find((core) => !siblings.includes(core)) ?? allowed.find((core) => core !== client);
-  if (!isOnPath("taskset")) note("no taskset on this machine: nothing is pinned, and the sides take CPU from each other");
+  if (!isOnPath("taskset"))
+    note("no taskset on this machine: nothing is pinned, and the sides take CPU from each other");
   else if (client === undefined || server === undefined) note("fewer than two cores: nothing is pinned");
   else return { client, server };
   return undefined;

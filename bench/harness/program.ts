@@ -17,9 +17,11 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /** All that run. */
 const running = new Set<Child>();
+let isOver = false;
 
-/** Ends every program at once, however busy. Those that are asked something reject. */
+/** Ends every program at once, however busy, for good: those that are asked something reject, and no other can be started. */
 export function killAll(): void {
+  isOver = true;
   for (const child of running) child.kill("SIGKILL");
 }
 
@@ -64,6 +66,7 @@ export class Program {
 
   /** Starts a program on a core, anywhere where that is undefined; resolves when it says that it is ready. */
   static async start(invocation: Invocation, core: number | undefined, timeoutMs = 20_000): Promise<Program> {
+    if (isOver) throw new Error("the run is over");
     const { program, args, env } = invocation;
     const [file, ...rest] = core === undefined ? [program, ...args] : ["taskset", "-c", String(core), program, ...args];
     const child = spawn(file as string, rest, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });

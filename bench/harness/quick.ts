@@ -5,7 +5,7 @@ import type { Command } from "../programs/commands.ts";
 import type { Side } from "./cores.ts";
 import { alternate } from "./measure.ts";
 import { killAll } from "./program.ts";
-import { openSide, oneLine, type Stage } from "./side.ts";
+import { oneLine, openSide, type Stage } from "./side.ts";
 
 const rowNames = ["lictor", "grpc-js", "connect-node", "grpc-go"] as const;
 const rounds = 3;

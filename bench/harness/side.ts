@@ -36,12 +36,7 @@ export function startOn(stage: Stage, side: Side, invocation: Invocation): Promi
 }
 
 /** Starts the rows' programs, each with `connections` connections; a row that cannot be started is left out. */
-export async function openSide(
-  stage: Stage,
-  side: Side,
-  rows: readonly Row[],
-  connections: number,
-): Promise<OpenSide> {
+export async function openSide(stage: Stage, side: Side, rows: readonly Row[], connections: number): Promise<OpenSide> {
   const programs: Program[] = [];
   const start = async (where: Side, invocation: Invocation) => {
     const program = await startOn(stage, where, invocation);
@@ -50,8 +45,7 @@ export async function openSide(
   };
   const peer = side === "client" ? sharedServer(stage.rows) : loadGenerator(stage.rows);
   const startAll = async () => {
-    const shared =
-      side === "client" ? await start("server", sharedServer(stage.rows).server(connections)) : undefined;
+    const shared = side === "client" ? await start("server", sharedServer(stage.rows).server(connections)) : undefined;
     const open = async (row: Row): Promise<Entrant> => {
       if (row.missing !== undefined) throw new Error(row.missing);
       if (shared !== undefined && !isFloor(row)) {

@@ -363,8 +363,11 @@ export class Http2Connection implements SenderOwner {
 
   onEndSent(stream: Stream): void {
     // The answer is whole, the request not: section 8.1.
-    if (!stream.remoteEnd && !this.#isClient) this.#streams.reset(stream.id, ErrorCode.noError);
-    else this.#streams.closeIfDone(stream);
+    if (!stream.remoteEnd && !this.#isClient && !stream.takesRest) {
+      this.#streams.reset(stream.id, ErrorCode.noError);
+    } else {
+      this.#streams.closeIfDone(stream);
+    }
   }
 
   onOverfull(stream: Stream): void {

@@ -64,7 +64,8 @@ function kindOf(pseudo: ReadonlyMap<string, string>): BlockKind {
   if (pseudo.size === 0) return "trailers";
   const status = pseudo.get(":status");
   if (status !== undefined) {
-    if (pseudo.size > 1 || !/^[1-5]\d\d$/.test(status) || status === "101") return "malformed";
+    // RFC 9110, section 15: one above 599 is invalid, and to be read as a server error.
+    if (pseudo.size > 1 || !/^[1-9]\d\d$/.test(status) || status === "101") return "malformed";
     return status.startsWith("1") ? "informational" : "response";
   }
   return isRequest(pseudo) ? "request" : "malformed";

@@ -68,8 +68,10 @@ export class ReceiveWindows {
 
   #giveBack(stream: Stream, bytes: number): void {
     stream.consumedBytes += bytes;
+    // Half of what this stream was opened to: the target may have grown since, by other streams.
+    const opened = stream.receiveWindow + stream.heldBytes + stream.consumedBytes;
+    if (stream.consumedBytes * 2 < Math.min(opened, this.#target)) return;
     // A sender that filled half the window before we gave any of it back could use more.
-    if (stream.consumedBytes * 2 < this.#target) return;
     if (stream.receiveWindow * 4 < this.#target && this.#target < this.#limits.maxWindowBytes) {
       this.#target = Math.min(this.#target * 2, this.#limits.maxWindowBytes);
     }

@@ -49,6 +49,11 @@ export class Stream {
   localEnd = false;
   localEndSent = false;
   remoteEnd = false;
+  /**
+   * Servers only, set by the layer above: the rest of the request is taken though the answer is whole. Otherwise the client is told to
+   * stop at once (RFC 9113, section 8.1), which some take for a failure of the answer.
+   */
+  takesRest = false;
   closed = false;
   /** Headers (a final response's, for a client) have come. */
   gotHeaders = false;

@@ -111,8 +111,9 @@ class Connection implements SessionHost {
   }
 
   #exchange(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {
-    const { calls, handler, logger, scheme } = this.#options;
-    return serveStream(stream, block, end, { connection: this.#session.connection, handler, scheme, calls, logger });
+    const { calls, clock, handler, logger, scheme } = this.#options;
+    const { connection } = this.#session;
+    return serveStream(stream, block, end, { connection, handler, scheme, calls, clock, logger });
   }
 
   onSettings(): void {}

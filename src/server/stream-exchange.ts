@@ -3,6 +3,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { ByteQueue } from "../grpc/server/byte-queue.ts";
 import type { CallTracker, TrackedCall } from "../grpc/server/call-tracker.ts";
@@ -16,12 +17,16 @@ import { connectionHeaders } from "./node-exchange.ts";
 import { textResponse } from "./plain-response.ts";
 import { requestUrl } from "./request-url.ts";
 
+/** How long a client may go on sending after its answer is complete: curl takes it for a failure where it may not. */
+const uploadGraceMs = 1000;
+
 /** What one exchange needs beside itself. */
 export interface StreamExchangeOptions {
   readonly connection: Http2Connection;
   readonly handler: UniversalHandlerFn;
   readonly scheme: "http" | "https";
   readonly calls: CallTracker;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -50,6 +55,7 @@ class StreamExchange implements StreamListener, TrackedCall {
   /** All of the answer is handed over. */
   #isAnswered = false;
   #wake: () => void = () => {};
+  #cancelUpload: () => void = () => {};
 
   constructor(stream: Stream, block: HeaderBlock, end: boolean, options: StreamExchangeOptions) {
     this.#stream = stream;
@@ -58,18 +64,24 @@ class StreamExchange implements StreamListener, TrackedCall {
     this.#method = fieldOf(block.fields, ":method");
     this.#path = fieldOf(block.fields, ":path");
     this.#body = new StreamBody(stream, options.connection);
+    stream.takesRest = true;
     if (end) this.#body.finish(undefined);
   }
 
   // What the stream and the server tell.
 
   onHeaders(_trailers: HeaderBlock, end: boolean): void {
-    if (end) this.#body.finish(undefined);
+    if (end) this.#onRequestEnd();
   }
 
   onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {
     this.#body.feed(bytes, from, to);
-    if (end) this.#body.finish(undefined);
+    if (end) this.#onRequestEnd();
+  }
+
+  #onRequestEnd(): void {
+    this.#body.finish(undefined);
+    this.#cancelUpload();
   }
 
   onReset(code: number): void {
@@ -77,13 +89,22 @@ class StreamExchange implements StreamListener, TrackedCall {
     if (!this.#isAnswered) this.#client.abort(new ConnectError(`the client ${how}`, Code.Canceled));
     const gone = new ConnectError("the client went away before its request was complete", Code.Canceled);
     this.#body.finish(gone);
+    this.#cancelUpload();
     this.#options.calls.remove(this);
     this.#wake();
   }
 
   onDrained(): void {
-    if (this.#isAnswered) this.#options.calls.remove(this);
+    if (this.#isAnswered) this.#onSent();
     this.#wake();
+  }
+
+  /** The answer is whole, and in frames. */
+  #onSent(): void {
+    const { calls, clock, connection } = this.#options;
+    calls.remove(this);
+    if (this.#stream.closed) return;
+    this.#cancelUpload = clock.schedule(uploadGraceMs, () => connection.resetStream(this.#stream, ErrorCode.noError));
   }
 
   /** Nothing of its own: the handlers of RPCs see the server's signal, and what else goes on ends with its connection. */
@@ -169,7 +190,7 @@ class StreamExchange implements StreamListener, TrackedCall {
         connection.sendData(stream, undefined, noBytes, true);
       }
       // What waits for the client's window is part of the answer: onDrained or onReset follows.
-      if (stream.firstPending === undefined) this.#options.calls.remove(this);
+      if (stream.firstPending === undefined) this.#onSent();
     } finally {
       // Not awaited: a generator that is busy takes it only when it gets there.
       iterator?.return?.().catch(() => {});

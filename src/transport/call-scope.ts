@@ -27,6 +27,8 @@ export class CallScope implements Deadlined {
   waiting = 0;
   /** How many attempts are under way. */
   attempts = 0;
+  /** What an interceptor has put in the place of the request's signal. */
+  givenSignal: AbortSignal | undefined = undefined;
   readonly #surroundings: CallSurroundings;
   readonly #caller: AbortSignal | undefined;
   readonly #hasDeadline: boolean;

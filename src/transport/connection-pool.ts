@@ -8,7 +8,8 @@ import type { Endpoint } from "../core/endpoint.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Resolver, ResolverSnapshot } from "../resolver/resolver.ts";
 import type { Connection, Connector } from "./connector.ts";
-import { Subchannel } from "./subchannel.ts";
+import { sortById, withEndpoint, withoutEndpoint } from "./ready-list.ts";
+import { Subchannel, type SubchannelState } from "./subchannel.ts";
 
 /** What a pool needs; every default is resolved by its owner. */
 export interface ConnectionPoolOptions {
@@ -48,8 +49,11 @@ export class ConnectionPool {
   readonly #leaving = new Map<Subchannel, Promise<void>>();
   readonly #waiters = new Set<() => void>();
   #unsubscribe: (() => void) | undefined;
-  #picker: Picker | undefined;
+  /** Sorted by id. */
   #ready: readonly Endpoint[] = [];
+  #picker: Picker | undefined;
+  /** The list that `#picker` was made of. */
+  #picked: readonly Endpoint[] | undefined;
   #settled = false;
   #cancelSettle: (() => void) | undefined;
   #cancelGrace: (() => void) | undefined;
@@ -122,12 +126,14 @@ export class ConnectionPool {
     } else {
       this.#reconcile(snapshot.endpoints);
     }
+    this.#relist();
     this.#update();
   }
 
   #believeEmpty(): void {
     this.#holding = false;
     this.#reconcile([]);
+    this.#relist();
     this.#update();
   }
 
@@ -173,6 +179,11 @@ export class ConnectionPool {
       ...(subchannel.lastError === undefined ? {} : { error: subchannel.lastError }),
     });
     const wasReady = this.#ready.length > 0;
+    // One of many: the list is not made anew, as thousands of connections come one after another.
+    this.#ready =
+      subchannel.state === "ready"
+        ? withEndpoint(this.#ready, subchannel.endpoint)
+        : withoutEndpoint(this.#ready, subchannel.endpoint.id);
     this.#dropIfHeldAndLost(subchannel);
     this.#update();
     // Every connection is lost: whoever the resolver knows now may be somebody else.
@@ -184,43 +195,59 @@ export class ConnectionPool {
     if (this.#holding && subchannel.state === "failing") this.#remove(subchannel);
   }
 
+  /** Makes the list of those that are ready, after endpoints came, went or changed. */
+  #relist(): void {
+    const ready: Endpoint[] = [];
+    for (const { state, endpoint } of this.#subchannels.values()) if (state === "ready") ready.push(endpoint);
+    const sorted = sortById(ready);
+    const isSame = sorted.length === this.#ready.length && sorted.every((endpoint, i) => endpoint === this.#ready[i]);
+    if (!isSame) this.#ready = sorted;
+  }
+
   /** Brings picker and state in line with the subchannels. */
   #update(): void {
     if (this.state.type === "closed") return;
-    const subchannels = [...this.#subchannels.values()];
-    const ready = subchannels
-      .filter((subchannel) => subchannel.state === "ready")
-      .map((subchannel) => subchannel.endpoint)
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
-    if (ready.length !== this.#ready.length || ready.some((endpoint, i) => endpoint !== this.#ready[i])) {
-      this.#ready = ready;
-      this.#picker = this.#options.balancer(ready, this.#picker);
+    const isSettled = this.#ready.length > 0 ? this.#isSettled() : this.#settled;
+    // Not before: of the list that grows while the first connections come, nobody picks.
+    if (isSettled && this.#picked !== this.#ready) {
+      this.#picker = this.#options.balancer(this.#ready, this.#picker);
+      this.#picked = this.#ready;
     }
-    if (ready.length > 0 && this.#picker !== undefined && this.#isSettled(subchannels)) {
+    if (isSettled && this.#ready.length > 0 && this.#picker !== undefined) {
       if (this.state.type !== "ready" || this.state.picker !== this.#picker) {
         this.#move({ type: "ready", picker: this.#picker });
       }
-    } else if (subchannels.length === 0) {
-      this.#move({ type: "empty" });
-    } else if (subchannels.every((subchannel) => subchannel.state === "failing")) {
-      this.#move({ type: "failing", count: subchannels.length, error: subchannels.at(-1)?.lastError });
-    } else {
-      this.#move({ type: "connecting", count: subchannels.length });
+      return;
     }
+    const count = this.#subchannels.size;
+    if (count === 0) this.#move({ type: "empty" });
+    else if (!this.#isAny("connecting") && !this.#isAny("ready"))
+      this.#move({ type: "failing", count, error: this.#newest()?.lastError });
+    // Whoever waits goes on waiting.
+    else if (this.state.type === "connecting") this.state = { type: "connecting", count };
+    else this.#move({ type: "connecting", count });
+  }
+
+  #isAny(wanted: SubchannelState): boolean {
+    for (const { state } of this.#subchannels.values()) if (state === wanted) return true;
+    return false;
+  }
+
+  #newest(): Subchannel | undefined {
+    return [...this.#subchannels.values()].at(-1);
   }
 
   /** The first round starts once every endpoint has answered or failed, or `settleMs` after the first is ready. */
-  #isSettled(subchannels: readonly Subchannel[]): boolean {
-    if (!this.#settled) {
-      this.#settled = subchannels.every((subchannel) => subchannel.state !== "connecting");
-      if (!this.#settled) {
-        this.#cancelSettle ??= this.#options.clock.schedule(this.#options.settleMs, () => {
-          this.#settled = true;
-          this.#update();
-        });
-      } else {
-        this.#cancelSettle?.();
-      }
+  #isSettled(): boolean {
+    if (this.#settled) return true;
+    this.#settled = !this.#isAny("connecting");
+    if (this.#settled) {
+      this.#cancelSettle?.();
+    } else {
+      this.#cancelSettle ??= this.#options.clock.schedule(this.#options.settleMs, () => {
+        this.#settled = true;
+        this.#update();
+      });
     }
     return this.#settled;
   }

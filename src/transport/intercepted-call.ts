@@ -44,8 +44,8 @@ export function interceptUnary<I extends DescMessage, O extends DescMessage>(
   return scope.run(() => {
     const first = new InterceptedRequest<I, O>(scope, method, create(method.input, message), settings);
     const next = (request: UnaryRequest<I, O>): Promise<UnaryResponse<I, O>> => {
-      // Untouched, it is not the request's: asking that would show it.
-      const signal = request === first ? scope.signal : request.signal;
+      // The request is not asked for its own: that would show it.
+      const signal = request === first ? (scope.givenSignal ?? scope.signal) : request.signal;
       const { method, header, message, contextValues } = request;
       const sending = new UnarySending(placement.clock, method, header, message, contextValues);
       return placement.place(sending, signal, undefined, scope);
@@ -117,10 +117,10 @@ class InterceptedRequest<I extends DescMessage, O extends DescMessage> implement
 /** One for all requests, so that they keep one shape. */
 const lazySignal: PropertyDescriptor & ThisType<{ readonly [scopeOf]: CallScope }> = {
   get() {
-    return this[scopeOf].shownSignal;
+    return this[scopeOf].givenSignal ?? this[scopeOf].shownSignal;
   },
-  set(value) {
-    Object.defineProperty(this, "signal", { value, writable: true, enumerable: true, configurable: true });
+  set(signal) {
+    this[scopeOf].givenSignal = signal;
   },
   enumerable: true,
   configurable: true,

@@ -24,6 +24,13 @@ import {
 } from "../gen/connectrpc/conformance/v1/service_pb.ts";
 import { addHeaders, toConnectError, toHeaderMessages } from "./wire-shapes.ts";
 
+/** A call under way. */
+interface Call {
+  readonly context: HandlerContext;
+  /** What was left of its timeout when it came. */
+  readonly timeoutMs: number | undefined;
+}
+
 /** Every message that an Any of the suite may hold, for the JSON codec. */
 const registry = createRegistry(
   ConformancePayload_RequestInfoSchema,
@@ -39,17 +46,18 @@ export function routeConformance(router: ConnectRouter): void {
   router.service(
     ConformanceService,
     {
-      unary: (request, context) => answerOne(request.responseDefinition, [pack(request)], context),
-      idempotentUnary: (request, context) => answerOne(request.responseDefinition, [pack(request)], context),
-      serverStream: (request, context) => answerMany(request.responseDefinition, [pack(request)], context),
+      unary: (request, context) => answerOne(request.responseDefinition, [pack(request)], begin(context)),
+      idempotentUnary: (request, context) => answerOne(request.responseDefinition, [pack(request)], begin(context)),
+      serverStream: (request, context) => answerMany(request.responseDefinition, [pack(request)], begin(context)),
       async clientStream(requests, context) {
+        const call = begin(context);
         let definition: UnaryResponseDefinition | undefined;
         const received: Any[] = [];
         for await (const request of requests) {
           if (received.length === 0) definition = request.responseDefinition;
           received.push(pack(request));
         }
-        return answerOne(definition, received, context);
+        return answerOne(definition, received, call);
       },
       bidiStream: answerBoth,
       // unimplemented: left out, as its name says.
@@ -58,34 +66,31 @@ export function routeConformance(router: ConnectRouter): void {
   );
 }
 
-async function answerOne(
-  definition: UnaryResponseDefinition | undefined,
-  received: readonly Any[],
-  context: HandlerContext,
-) {
-  announce(definition, context);
+function begin(context: HandlerContext): Call {
+  return { context, timeoutMs: context.timeoutMs() };
+}
+
+async function answerOne(definition: UnaryResponseDefinition | undefined, received: readonly Any[], call: Call) {
+  announce(definition, call);
   if (definition !== undefined && definition.responseDelayMs > 0) await pause(definition.responseDelayMs);
-  const info = describe(context, received);
+  const info = describe(call, received);
   if (definition?.response.case === "error") throw withInfo(definition.response.value, info);
   const data = definition?.response.case === "responseData" ? definition.response.value : new Uint8Array();
   return { payload: { data, requestInfo: info } };
 }
 
-async function* answerMany(
-  definition: StreamResponseDefinition | undefined,
-  received: readonly Any[],
-  context: HandlerContext,
-) {
+async function* answerMany(definition: StreamResponseDefinition | undefined, received: readonly Any[], call: Call) {
   if (definition === undefined) return;
-  announce(definition, context);
+  announce(definition, call);
   for (const [index, data] of definition.responseData.entries()) {
     if (definition.responseDelayMs > 0) await pause(definition.responseDelayMs);
-    yield { payload: { data, ...(index === 0 && { requestInfo: describe(context, received) }) } };
+    yield { payload: { data, ...(index === 0 && { requestInfo: describe(call, received) }) } };
   }
-  fail(definition, definition.responseData.length, received, context);
+  fail(definition, definition.responseData.length, received, call);
 }
 
 async function* answerBoth(requests: AsyncIterable<BidiStreamRequest>, context: HandlerContext) {
+  const call = begin(context);
   let first: BidiStreamRequest | undefined;
   let received: Any[] = [];
   let answered = 0;
@@ -94,12 +99,12 @@ async function* answerBoth(requests: AsyncIterable<BidiStreamRequest>, context: 
     first ??= request;
     if (!first.fullDuplex) continue;
     const { responseDefinition } = first;
-    if (answered === 0) announce(responseDefinition, context);
+    if (answered === 0) announce(responseDefinition, call);
     const data = responseDefinition?.responseData[answered];
     if (responseDefinition === undefined || data === undefined) break;
     if (responseDefinition.responseDelayMs > 0) await pause(responseDefinition.responseDelayMs);
     // What was received since the answer before; headers and timeout only once.
-    const requestInfo = answered === 0 ? describe(context, received) : describeMessages(received);
+    const requestInfo = answered === 0 ? describe(call, received) : describeMessages(received);
     received = [];
     answered++;
     yield { payload: { data, requestInfo } };
@@ -107,7 +112,7 @@ async function* answerBoth(requests: AsyncIterable<BidiStreamRequest>, context: 
   const definition = first?.responseDefinition;
   if (definition === undefined) return;
   if (first?.fullDuplex !== true) {
-    yield* answerMany(definition, received, context);
+    yield* answerMany(definition, received, call);
     return;
   }
   for (const data of definition.responseData.slice(answered)) {
@@ -115,28 +120,20 @@ async function* answerBoth(requests: AsyncIterable<BidiStreamRequest>, context: 
     answered++;
     yield { payload: { data } };
   }
-  fail(definition, answered, received, context);
+  fail(definition, answered, received, call);
 }
 
 /** Sets the headers and the trailers that a definition asks for. */
-function announce(
-  definition: UnaryResponseDefinition | StreamResponseDefinition | undefined,
-  context: HandlerContext,
-): void {
+function announce(definition: UnaryResponseDefinition | StreamResponseDefinition | undefined, call: Call): void {
   if (definition === undefined) return;
-  addHeaders(context.responseHeader, definition.responseHeaders);
-  addHeaders(context.responseTrailer, definition.responseTrailers);
+  addHeaders(call.context.responseHeader, definition.responseHeaders);
+  addHeaders(call.context.responseTrailer, definition.responseTrailers);
 }
 
 /** Throws the error of a stream's definition, if it has one. */
-function fail(
-  { error }: StreamResponseDefinition,
-  answered: number,
-  received: readonly Any[],
-  context: HandlerContext,
-): void {
+function fail({ error }: StreamResponseDefinition, answered: number, received: readonly Any[], call: Call): void {
   if (error === undefined) return;
-  throw answered === 0 ? withInfo(error, describe(context, received)) : toConnectError(error);
+  throw answered === 0 ? withInfo(error, describe(call, received)) : toConnectError(error);
 }
 
 /** An error that carries what an answer would have repeated. */
@@ -147,8 +144,7 @@ function withInfo(error: ErrorMessage, info: ConformancePayload_RequestInfo) {
   return thrown;
 }
 
-function describe(context: HandlerContext, received: readonly Any[]): ConformancePayload_RequestInfo {
-  const timeoutMs = context.timeoutMs();
+function describe({ context, timeoutMs }: Call, received: readonly Any[]): ConformancePayload_RequestInfo {
   const isGet = context.requestMethod === "GET";
   return create(ConformancePayload_RequestInfoSchema, {
     requestHeaders: toHeaderMessages(context.requestHeader),

@@ -7,6 +7,7 @@ import { serve } from "../../src/server/serve.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { pause } from "../support/eventually.ts";
 import { frame } from "../support/h2-peer.ts";
+import { http2Kinds } from "../support/http2-kinds.ts";
 
 const types = { headers: 1, settings: 4, goaway: 7 };
 const endHeadersAndStream = 0x05;
@@ -26,37 +27,39 @@ function answered(received: Buffer): number[] {
   return ids;
 }
 
-test("serve() answers calls that came in one packet with the client's GOAWAY", async () => {
-  // Still under way when the GOAWAY is read: only then does closing the session hurt.
-  const fallback = async () => {
-    await pause(30);
-    return new Response("late");
-  };
-  await using server = serve({ routes: createEchoService(), fallback });
-  const { host, port } = await server.ready;
-  for (let round = 0; round < 5; round++) {
-    const socket = connect(port, host);
-    const chunks: Buffer[] = [];
-    const both = new Promise<void>((resolve, reject) => {
-      socket.on("data", (chunk: Buffer) => {
-        chunks.push(chunk);
-        if (answered(Buffer.concat(chunks)).length === 2) resolve();
+for (const http2 of http2Kinds) {
+  test(`serve({ http2: "${http2}" }) answers calls that came in one packet with the client's GOAWAY`, async () => {
+    // Still under way when the GOAWAY is read: only then does closing the session hurt.
+    const fallback = async () => {
+      await pause(30);
+      return new Response("late");
+    };
+    await using server = serve({ http2, routes: createEchoService(), fallback });
+    const { host, port } = await server.ready;
+    for (let round = 0; round < 5; round++) {
+      const socket = connect(port, host);
+      const chunks: Buffer[] = [];
+      const both = new Promise<void>((resolve, reject) => {
+        socket.on("data", (chunk: Buffer) => {
+          chunks.push(chunk);
+          if (answered(Buffer.concat(chunks)).length === 2) resolve();
+        });
+        socket.on("error", reject);
+        socket.on("close", () => reject(new Error(`closed after answers to ${answered(Buffer.concat(chunks))}`)));
       });
-      socket.on("error", reject);
-      socket.on("close", () => reject(new Error(`closed after answers to ${answered(Buffer.concat(chunks))}`)));
-    });
-    socket.write(
-      Buffer.concat([
-        Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        frame(types.settings, 0, 0, new Uint8Array(0)),
-        // First, as nghttp2 and so node send it.
-        frame(types.goaway, 0, 0, new Uint8Array(8)),
-        frame(types.headers, endHeadersAndStream, 1, getLate()),
-        frame(types.headers, endHeadersAndStream, 3, getLate()),
-      ]),
-    );
-    await both;
-    assert.deepEqual(answered(Buffer.concat(chunks)).sort(), [1, 3]);
-    socket.destroy();
-  }
-});
+      socket.write(
+        Buffer.concat([
+          Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+          frame(types.settings, 0, 0, new Uint8Array(0)),
+          // First, as nghttp2 and so node send it.
+          frame(types.goaway, 0, 0, new Uint8Array(8)),
+          frame(types.headers, endHeadersAndStream, 1, getLate()),
+          frame(types.headers, endHeadersAndStream, 3, getLate()),
+        ]),
+      );
+      await both;
+      assert.deepEqual(answered(Buffer.concat(chunks)).sort(), [1, 3]);
+      socket.destroy();
+    }
+  });
+}

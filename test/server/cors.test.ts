@@ -37,7 +37,7 @@ function serving(options: Omit<Partial<ServeOptions>, "routes">) {
   let server: Server | undefined;
   let url = "";
   before(async () => {
-    server = serve({ routes: createEchoService({ server: "one" }), graceMs: 200, ...options });
+    server = serve({ http2: "lictor", routes: createEchoService({ server: "one" }), graceMs: 200, ...options });
     ({ url } = await server.ready);
   });
   after(() => server?.close());
@@ -65,14 +65,16 @@ const permission = {
   vary: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 };
 
-for (const [where, tls] of [
-  ["in cleartext", undefined],
-  ["with TLS", certificates.server],
+for (const [where, tls, http2] of [
+  ["in cleartext", undefined, "lictor"],
+  ["with TLS", certificates.server, "lictor"],
+  ["in cleartext", undefined, "node"],
 ] as const) {
-  describe(`serve({ cors }) ${where}`, () => {
+  describe(`serve({ cors, http2: "${http2}" }) ${where}`, () => {
     const calls: string[] = [];
     const one = serving({
       cors: [page, "http://localhost:5173"],
+      http2,
       ...(tls !== undefined && { tls }),
       interceptors: [
         (next) => (request) => {
@@ -137,6 +139,21 @@ describe("serve({ cors })", () => {
     assert.deepEqual(corsOf(answer), { vary: "Accept-Encoding, Origin" });
     const asPage = await one.ask(`${service}/UnaryIdempotent?${query}`, { headers: { origin: page } });
     assert.deepEqual(corsOf(asPage), { ...allowed, vary: "Accept-Encoding, Origin" });
+  });
+
+  test("lets the page read native gRPC, which only a program could send", async () => {
+    const headers = { "content-type": "application/grpc+json", te: "trailers", origin: page };
+    const body = grpcFrame(new TextEncoder().encode('{"text":"hi"}'));
+    const answer = await one.ask(`${service}/Unary`, { method: "POST", headers, body }, "HTTP/2");
+    assert.equal(answer.status, 200);
+    assert.match(answer.text, /"text":"hi"/);
+    assert.deepEqual(corsOf(answer), allowed);
+    const program = await one.ask(
+      `${service}/Unary`,
+      { method: "POST", headers: { ...headers, origin: "" }, body },
+      "HTTP/2",
+    );
+    assert.match(program.text, /"text":"hi"/);
   });
 
   test("tells nothing to programs, which POST without an origin", async () => {

@@ -12,6 +12,7 @@ import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
+import { http2Kinds } from "../support/http2-kinds.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
 
 /** Where there is no curl the cases are skipped; where CI=true they fail. */
@@ -32,11 +33,13 @@ async function curl(...args: readonly string[]): Promise<string> {
 
 const certificates = makeCertificates();
 
-for (const [where, tls] of [
+const places = [
   ["in cleartext", undefined],
   ["with TLS", certificates.server],
-] as const) {
-  describe(`curl, ${where}`, { skip }, () => {
+] as const;
+
+for (const [where, tls, http2] of places.flatMap((place) => http2Kinds.map((kind) => [...place, kind] as const))) {
+  describe(`curl, ${where}, http2: "${http2}"`, { skip }, () => {
     let server: Server;
     let url: string;
     let folder: string;
@@ -52,6 +55,7 @@ for (const [where, tls] of [
       const hellos = createHelloService({ address: { host: "127.0.0.1", port: 10000 } });
       const echoes = createEchoService();
       server = serve({
+        http2,
         routes(router) {
           hellos(router);
           echoes(router);
@@ -70,6 +74,7 @@ for (const [where, tls] of [
     const secure = () => (tls === undefined ? [] : ["--cacert", join(folder, "ca.pem")]);
 
     for (const [version, flags] of Object.entries(versions)) {
+      if (!version.startsWith("HTTP/2") && http2 !== http2Kinds[0]) continue;
       test(`posts JSON by ${version}`, async () => {
         const answer = await curl(
           ...secure(),

@@ -31,8 +31,12 @@ function errorOf({ text, headers }: Answer): ErrorBody {
   return JSON.parse(text);
 }
 
-for (const version of ["HTTP/1.1", "HTTP/2"] as const satisfies readonly HttpVersion[]) {
-  describe(`a JSON client by ${version}`, () => {
+for (const [version, http2] of [
+  ["HTTP/1.1", "node"],
+  ["HTTP/2", "node"],
+  ["HTTP/2", "lictor"],
+] as const satisfies readonly (readonly [HttpVersion, string])[]) {
+  describe(`a JSON client by ${version}, http2: "${http2}"`, () => {
     let server: Server;
     let url: string;
     const aborted: Promise<void>[] = [];
@@ -44,6 +48,7 @@ for (const version of ["HTTP/1.1", "HTTP/2"] as const satisfies readonly HttpVer
         },
       });
       server = serve({
+        http2,
         routes(router) {
           hellos(router);
           echoes(router);
@@ -230,11 +235,12 @@ for (const version of ["HTTP/1.1", "HTTP/2"] as const satisfies readonly HttpVer
     });
   });
 
-  describe(`a JSON client by ${version} whose call fails`, () => {
+  describe(`a JSON client by ${version} whose call fails, http2: "${http2}"`, () => {
     let server: Server;
     let url: string;
     before(async () => {
       server = serve({
+        http2,
         routes(router) {
           router.service(EchoService, {
             unary({ text }) {

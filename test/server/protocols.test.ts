@@ -17,6 +17,7 @@ import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { askInTurn } from "../support/ask-in-turn.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
+import { http2Kinds } from "../support/http2-kinds.ts";
 
 const protocols = { gRPC: createGrpcTransport, "gRPC-Web": createGrpcWebTransport, Connect: createConnectTransport };
 const certificates = makeCertificates();
@@ -42,12 +43,13 @@ function open(
   };
 }
 
-for (const secure of [false, true]) {
-  describe(`serve() ${secure ? "with TLS" : "in cleartext"}`, () => {
+for (const [secure, http2] of [false, true].flatMap((secure) => http2Kinds.map((kind) => [secure, kind] as const))) {
+  describe(`serve({ http2: "${http2}" }) ${secure ? "with TLS" : "in cleartext"}`, () => {
     let server: Server;
     let url: string;
     before(async () => {
       server = serve({
+        http2,
         routes: createEchoService({ server: "one" }),
         ...(secure && { tls: certificates.server }),
         graceMs: 500,
@@ -60,6 +62,7 @@ for (const secure of [false, true]) {
       for (const protocol of ["gRPC", "gRPC-Web", "Connect"] as const) {
         // gRPC is HTTP/2 only; connect-node can send it by HTTP/1.1, which no other implementation does.
         if (protocol === "gRPC" && httpVersion === "1.1") continue;
+        if (httpVersion === "1.1" && http2 !== http2Kinds[0]) continue;
         const name = `${protocol} over HTTP/${httpVersion}`;
 
         test(`answers a unary call with headers and trailers, ${name}`, async () => {

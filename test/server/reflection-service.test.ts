@@ -19,6 +19,7 @@ import { catalogService } from "../support/catalog-service.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { eventually } from "../support/eventually.ts";
 import { grpcFrame } from "../support/http2-call.ts";
+import { http2Kinds } from "../support/http2-kinds.ts";
 import { rejection } from "../support/rejection.ts";
 import { createScriptedConsul } from "../support/scripted-consul.ts";
 
@@ -103,11 +104,14 @@ const catalogPaths = [
   "lictor/test/v1/label.proto",
 ];
 
-for (const version of ["v1", "v1alpha"] as const) {
-  describe(`grpc.reflection.${version} of serve({ reflection: true })`, () => {
+for (const [version, http2] of [
+  ["v1", "lictor"],
+  ["v1alpha", "node"],
+] as const) {
+  describe(`grpc.reflection.${version} of serve({ reflection: true, http2: "${http2}" })`, () => {
     let running: Awaited<ReturnType<typeof start>>;
     before(async () => {
-      running = await start();
+      running = await start({ http2 });
     });
     after(() => running?.[Symbol.asyncDispose]());
 
@@ -226,97 +230,100 @@ for (const version of ["v1", "v1alpha"] as const) {
   });
 }
 
-describe("serve({ reflection })", () => {
-  test("is off unless it is asked for", async () => {
-    await using running = await start({ reflection: false });
-    const error = await rejection(running.ask("v1", { case: "listServices", value: "" }));
-    assert.equal(error.code, Code.Unimplemented);
-  });
-
-  test("speaks gRPC-Web too", async () => {
-    await using running = await start();
-    const question = create(ServerReflectionRequestSchema, { messageRequest: symbol("lictor.test.v1.EchoService") });
-    const answer = await ask(running.url, "HTTP/2", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", {
-      method: "POST",
-      headers: { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" },
-      body: grpcFrame(toBinary(ServerReflectionRequestSchema, question)),
+for (const http2 of http2Kinds) {
+  describe(`serve({ reflection, http2: "${http2}" })`, () => {
+    test(`is off unless it is asked for, http2: "${http2}"`, async () => {
+      await using running = await start({ http2, reflection: false });
+      const error = await rejection(running.ask("v1", { case: "listServices", value: "" }));
+      assert.equal(error.code, Code.Unimplemented);
     });
-    assert.match(answer.text, /grpc-status: 0/);
-    const message = answer.body.subarray(5, 5 + answer.body.readUInt32BE(1));
-    const { messageResponse } = fromBinary(ServerReflectionResponseSchema, message);
-    assert.deepEqual(pathsOf(messageResponse), ["lictor/test/v1/echo.proto"]);
-  });
 
-  test("stands behind the interceptors", async () => {
-    await using running = await start({
-      interceptors: [
-        () => async () => {
-          throw new ConnectError("who are you", Code.Unauthenticated);
-        },
-      ],
+    test(`speaks gRPC-Web too, http2: "${http2}"`, async () => {
+      await using running = await start({ http2 });
+      const question = create(ServerReflectionRequestSchema, { messageRequest: symbol("lictor.test.v1.EchoService") });
+      const answer = await ask(running.url, "HTTP/2", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", {
+        method: "POST",
+        headers: { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" },
+        body: grpcFrame(toBinary(ServerReflectionRequestSchema, question)),
+      });
+      assert.match(answer.text, /grpc-status: 0/);
+      const message = answer.body.subarray(5, 5 + answer.body.readUInt32BE(1));
+      const { messageResponse } = fromBinary(ServerReflectionResponseSchema, message);
+      assert.deepEqual(pathsOf(messageResponse), ["lictor/test/v1/echo.proto"]);
     });
-    const error = await rejection(running.ask("v1", { case: "listServices", value: "" }));
-    assert.equal(error.code, Code.Unauthenticated);
-  });
 
-  test("does not count as a service: neither for health nor for the name in Consul", async () => {
-    const consul = createScriptedConsul();
-    await using server = serve({
-      routes: createEchoService(),
-      reflection: true,
-      consul: consul.client,
-      drainMarginMs: 0,
+    test(`stands behind the interceptors, http2: "${http2}"`, async () => {
+      await using running = await start({
+        http2,
+        interceptors: [
+          () => async () => {
+            throw new ConnectError("who are you", Code.Unauthenticated);
+          },
+        ],
+      });
+      const error = await rejection(running.ask("v1", { case: "listServices", value: "" }));
+      assert.equal(error.code, Code.Unauthenticated);
     });
-    await server.ready;
-    await server.registration?.registered;
-    assert.deepEqual(
-      [...consul.services.values()].map(({ Name }) => Name),
-      ["EchoService"],
-    );
-    assert.equal(server.health.status("grpc.reflection.v1.ServerReflection"), undefined);
-    assert.equal(server.health.status("lictor.test.v1.EchoService"), "SERVING");
-  });
 
-  test("refuses routes of a reflection service of one's own, which is free to be served where it is off", async () => {
-    const routes: ServeOptions["routes"] = (router) => {
-      router.service(ServerReflectionV1alpha, {});
-    };
-    assert.throws(
-      () => serve({ routes, reflection: true }),
-      (error: unknown) =>
-        error instanceof TypeError && /grpc\.reflection\.v1alpha\.ServerReflection/.test(error.message),
-    );
-    await using server = serve({ routes });
-    await server.ready;
-  });
+    test("does not count as a service: neither for health nor for the name in Consul", async () => {
+      const consul = createScriptedConsul();
+      await using server = serve({
+        routes: createEchoService(),
+        reflection: true,
+        consul: consul.client,
+        drainMarginMs: 0,
+      });
+      await server.ready;
+      await server.registration?.registered;
+      assert.deepEqual(
+        [...consul.services.values()].map(({ Name }) => Name),
+        ["EchoService"],
+      );
+      assert.equal(server.health.status("grpc.reflection.v1.ServerReflection"), undefined);
+      assert.equal(server.health.status("lictor.test.v1.EchoService"), "SERVING");
+    });
 
-  test("refuses what is no boolean", () => {
-    assert.throws(
-      () => serve({ routes: createEchoService(), reflection: "on" as never }),
-      /"reflection" must be a boolean/,
-    );
-  });
+    test("refuses routes of a reflection service of one's own, which is free to be served where it is off", async () => {
+      const routes: ServeOptions["routes"] = (router) => {
+        router.service(ServerReflectionV1alpha, {});
+      };
+      assert.throws(
+        () => serve({ routes, reflection: true }),
+        (error: unknown) =>
+          error instanceof TypeError && /grpc\.reflection\.v1alpha\.ServerReflection/.test(error.message),
+      );
+      await using server = serve({ routes });
+      await server.ready;
+    });
 
-  test("ends open streams when the server drains, and holds nothing up", async () => {
-    await using running = await start();
-    const client = createClient(ServerReflection, running.transport);
-    const stop = Promise.withResolvers<void>();
-    let answers = 0;
-    const requests = (async function* () {
-      yield { messageRequest: { case: "listServices", value: "" } as const };
-      await stop.promise;
-    })();
-    const stream = rejection(
-      (async () => {
-        for await (const _ of client.serverReflectionInfo(requests)) answers++;
-      })(),
-    );
-    await eventually("an answer", () => answers === 1);
-    const report = running.server.drain();
-    assert.equal((await stream).code, Code.Unavailable);
-    stop.resolve();
-    const { cut, tookMs } = await report;
-    assert.equal(cut, 0);
-    assert.ok(tookMs < 1900, `${tookMs} ms`);
+    test("refuses what is no boolean", () => {
+      assert.throws(
+        () => serve({ routes: createEchoService(), reflection: "on" as never }),
+        /"reflection" must be a boolean/,
+      );
+    });
+
+    test(`ends open streams when the server drains, and holds nothing up, http2: "${http2}"`, async () => {
+      await using running = await start({ http2 });
+      const client = createClient(ServerReflection, running.transport);
+      const stop = Promise.withResolvers<void>();
+      let answers = 0;
+      const requests = (async function* () {
+        yield { messageRequest: { case: "listServices", value: "" } as const };
+        await stop.promise;
+      })();
+      const stream = rejection(
+        (async () => {
+          for await (const _ of client.serverReflectionInfo(requests)) answers++;
+        })(),
+      );
+      await eventually("an answer", () => answers === 1);
+      const report = running.server.drain();
+      assert.equal((await stream).code, Code.Unavailable);
+      stop.resolve();
+      const { cut, tookMs } = await report;
+      assert.equal(cut, 0);
+      assert.ok(tookMs < 1900, `${tookMs} ms`);
+    });
   });
-});
+}

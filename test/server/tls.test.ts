@@ -8,6 +8,7 @@ import type { Server } from "../../src/server/server.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { call, openSession } from "../support/http2-call.ts";
+import { http2Kinds } from "../support/http2-kinds.ts";
 
 const { ca, server: serverPair, client: clientPair, stranger } = makeCertificates();
 
@@ -39,68 +40,70 @@ function handshake(port: number, alpn: string[] | undefined): Promise<string | f
   });
 }
 
-describe("serve() with tls", () => {
-  let server: Server;
-  let url: string;
-  let port: number;
-  before(async () => {
-    server = serve({ routes: createEchoService(), tls: serverPair });
-    ({ url, port } = await server.ready);
-  });
-  after(() => server.close());
+for (const http2 of http2Kinds) {
+  describe(`serve({ http2: "${http2}" }) with tls`, () => {
+    let server: Server;
+    let url: string;
+    let port: number;
+    before(async () => {
+      server = serve({ http2, routes: createEchoService(), tls: serverPair });
+      ({ url, port } = await server.ready);
+    });
+    after(() => server.close());
 
-  test("has an https URL", () => {
-    assert.equal(url, `https://127.0.0.1:${port}`);
-  });
+    test("has an https URL", () => {
+      assert.equal(url, `https://127.0.0.1:${port}`);
+    });
 
-  test("chooses HTTP/2 before HTTP/1.1 by ALPN, and takes what the client has", async () => {
-    assert.equal(await handshake(port, ["http/1.1", "h2"]), "h2");
-    assert.equal(await handshake(port, ["http/1.1"]), "http/1.1");
-  });
+    test("chooses HTTP/2 before HTTP/1.1 by ALPN, and takes what the client has", async () => {
+      assert.equal(await handshake(port, ["http/1.1", "h2"]), "h2");
+      assert.equal(await handshake(port, ["http/1.1"]), "http/1.1");
+    });
 
-  test("speaks HTTP/1.1 to a client without ALPN, and HTTP/2 to one that asks for it", async () => {
-    assert.equal(await get(url), "HTTP/1.1 200 SERVING");
-    const session = await openSession(url, { ca });
-    assert.equal((await call(session, { ":path": "/healthz" })).body.toString(), "SERVING");
-    assert.equal(session.alpnProtocol, "h2");
-    session.destroy();
-  });
+    test("speaks HTTP/1.1 to a client without ALPN, and HTTP/2 to one that asks for it", async () => {
+      assert.equal(await get(url), "HTTP/1.1 200 SERVING");
+      const session = await openSession(url, { ca });
+      assert.equal((await call(session, { ":path": "/healthz" })).body.toString(), "SERVING");
+      assert.equal(session.alpnProtocol, "h2");
+      session.destroy();
+    });
 
-  test("survives cleartext and broken handshakes, and goes on serving", async () => {
-    for (const bytes of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01", ""]) {
-      const socket = connect(port, "127.0.0.1");
-      socket.on("error", () => {});
-      const closed = new Promise((resolve) => socket.once("close", resolve));
-      await new Promise((resolve) => socket.once("connect", resolve));
-      socket.resume();
-      socket.end(bytes);
-      await closed;
-    }
-    assert.equal(await get(url), "HTTP/1.1 200 SERVING");
-  });
-});
-
-describe("serve() with tls.requireClientCert", () => {
-  let server: Server;
-  let url: string;
-  before(async () => {
-    server = serve({ routes: createEchoService(), tls: { ...serverPair, ca, requireClientCert: true } });
-    ({ url } = await server.ready);
-  });
-  after(() => server.close());
-
-  test("serves clients whose certificate its authority signed, over both HTTP versions", async () => {
-    assert.equal(await get(url, clientPair), "HTTP/1.1 200 SERVING");
-    const session = await openSession(url, { ca, ...clientPair });
-    assert.equal((await call(session, { ":path": "/healthz" })).status, 200);
-    session.destroy();
+    test("survives cleartext and broken handshakes, and goes on serving", async () => {
+      for (const bytes of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01", ""]) {
+        const socket = connect(port, "127.0.0.1");
+        socket.on("error", () => {});
+        const closed = new Promise((resolve) => socket.once("close", resolve));
+        await new Promise((resolve) => socket.once("connect", resolve));
+        socket.resume();
+        socket.end(bytes);
+        await closed;
+      }
+      assert.equal(await get(url), "HTTP/1.1 200 SERVING");
+    });
   });
 
-  test("refuses clients without one, and with one of another authority", async () => {
-    await assert.rejects(get(url));
-    await assert.rejects(get(url, stranger));
+  describe(`serve({ http2: "${http2}" }) with tls.requireClientCert`, () => {
+    let server: Server;
+    let url: string;
+    before(async () => {
+      server = serve({ http2, routes: createEchoService(), tls: { ...serverPair, ca, requireClientCert: true } });
+      ({ url } = await server.ready);
+    });
+    after(() => server.close());
+
+    test("serves clients whose certificate its authority signed, over both HTTP versions", async () => {
+      assert.equal(await get(url, clientPair), "HTTP/1.1 200 SERVING");
+      const session = await openSession(url, { ca, ...clientPair });
+      assert.equal((await call(session, { ":path": "/healthz" })).status, 200);
+      session.destroy();
+    });
+
+    test("refuses clients without one, and with one of another authority", async () => {
+      await assert.rejects(get(url));
+      await assert.rejects(get(url, stranger));
+    });
   });
-});
+}
 
 describe("serve()", () => {
   test("throws TypeError for a bad certificate or key before any port is open, and does not show the key", () => {
@@ -118,18 +121,19 @@ describe("serve()", () => {
     }
   });
 
-  test("drains TLS connections as it does others, and ends those in their handshake", async () => {
-    const server = serve({ routes: createEchoService(), tls: serverPair });
-    const { url, port } = await server.ready;
-    const session = await openSession(url, { ca });
-    await call(session, { ":path": "/healthz" });
-    const shaking = connect(port, "127.0.0.1");
-    shaking.on("error", () => {});
-    await new Promise((resolve) => shaking.once("connect", resolve));
-    const gone = Promise.all([session, shaking].map((one) => new Promise((resolve) => one.once("close", resolve))));
-    shaking.resume();
-    const { tookMs } = await server.drain();
-    assert.ok(tookMs < 1500, `${tookMs} ms`);
-    await gone;
-  });
+  for (const http2 of http2Kinds)
+    test(`drains TLS connections as it does others, and ends those in their handshake, http2: "${http2}"`, async () => {
+      const server = serve({ http2, routes: createEchoService(), tls: serverPair });
+      const { url, port } = await server.ready;
+      const session = await openSession(url, { ca });
+      await call(session, { ":path": "/healthz" });
+      const shaking = connect(port, "127.0.0.1");
+      shaking.on("error", () => {});
+      await new Promise((resolve) => shaking.once("connect", resolve));
+      const gone = Promise.all([session, shaking].map((one) => new Promise((resolve) => one.once("close", resolve))));
+      shaking.resume();
+      const { tookMs } = await server.drain();
+      assert.ok(tookMs < 1500, `${tookMs} ms`);
+      await gone;
+    });
 });

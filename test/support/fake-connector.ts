@@ -1,8 +1,9 @@
 // A connector without a network: connections do what the test says. Calls run in memory through Connect's router transport.
 
 import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
-import type { Endpoint } from "../../src/core/endpoint.ts";
 import { markUnprocessed } from "../../src/core/call-fate.ts";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
+import type { Endpoint } from "../../src/core/endpoint.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 
@@ -15,16 +16,25 @@ export class FakeConnection implements Connection {
   state: ConnectionState = { type: "idle" };
   behaviour: FakeBehaviour = "answer";
   calls = 0;
+  /** Calls that hang now. */
+  hanging = 0;
   /** What the last call was told of its deadline. */
   timeoutMs: number | undefined;
+  /** What else it came with, untouched. */
+  signal: AbortSignal | undefined;
+  header: HeadersInit | undefined;
+  input: unknown;
   /** False: calls are in flight that do not end, so `drain()` waits for `close()`. */
   drains = true;
   readonly #closed = Promise.withResolvers<void>();
   closedWith: unknown;
   readonly #listener: ConnectionListener;
 
-  constructor(endpoint: Endpoint, listener: ConnectionListener) {
+  readonly #clock: Clock;
+
+  constructor(endpoint: Endpoint, listener: ConnectionListener, clock: Clock) {
     this.endpoint = endpoint;
+    this.#clock = clock;
     this.#listener = listener;
     const answers = createRouterTransport((router) => {
       router.service(EchoService, {
@@ -41,13 +51,13 @@ export class FakeConnection implements Connection {
     });
     this.transport = {
       unary: async (...args) => {
-        this.timeoutMs = args[2];
-        await this.#meet(args[1]);
+        [, this.signal, , this.header, this.input] = args;
+        await this.#meet(args[1], args[2]);
         return answers.unary(...args);
       },
       stream: async (...args) => {
-        this.timeoutMs = args[2];
-        await this.#meet(args[1]);
+        [, this.signal, , this.header, this.input] = args;
+        await this.#meet(args[1], args[2]);
         return answers.stream(...args);
       },
     };
@@ -81,8 +91,9 @@ export class FakeConnection implements Connection {
     if (this.state.type !== "closed") this.#move({ type: "closed", reason });
   }
 
-  async #meet(signal: AbortSignal | undefined): Promise<void> {
+  async #meet(signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<void> {
     this.calls++;
+    this.timeoutMs = timeoutMs;
     switch (this.behaviour) {
       case "answer":
         return;
@@ -91,10 +102,27 @@ export class FakeConnection implements Connection {
       case "reset":
         throw new ConnectError(`${this.endpoint.id} reset`, Code.Unavailable);
       case "hang":
-        await new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
-        return;
+        return this.#hang(signal, timeoutMs);
       default:
         this.behaviour satisfies never;
+    }
+  }
+
+  /** As every transport does, ends the call with its signal and at its deadline. */
+  async #hang(signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<void> {
+    const { promise, reject } = Promise.withResolvers<void>();
+    const onAbort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
+    const pastDeadline = new ConnectError("the operation timed out", Code.DeadlineExceeded);
+    const cancel = timeoutMs === undefined ? undefined : this.#clock.schedule(timeoutMs, () => reject(pastDeadline));
+    this.hanging++;
+    try {
+      await promise;
+    } finally {
+      this.hanging--;
+      cancel?.();
+      signal?.removeEventListener("abort", onAbort);
     }
   }
 
@@ -112,11 +140,12 @@ export interface FakeConnector {
   of(endpointId: string): FakeConnection;
 }
 
-export function createFakeConnector(): FakeConnector {
+/** `clock` is for the deadlines of calls that hang. */
+export function createFakeConnector(clock: Clock = systemClock): FakeConnector {
   const opened: FakeConnection[] = [];
   return {
     connector(endpoint, listener) {
-      const connection = new FakeConnection(endpoint, listener);
+      const connection = new FakeConnection(endpoint, listener, clock);
       opened.push(connection);
       return connection;
     },

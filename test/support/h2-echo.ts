@@ -6,7 +6,6 @@ import * as net from "node:net";
 import process from "node:process";
 import { systemClock } from "../../src/core/clock.ts";
 import type { ByteSocket } from "../../src/http2/byte-socket.ts";
-import type { ConnectionLimits } from "../../src/http2/connection.ts";
 import type { HeaderBlock } from "../../src/http2/hpack/header-decoder.ts";
 import { Http2Session, type SessionHost, type SessionOptions } from "../../src/http2/session.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../src/http2/stream.ts";
@@ -196,7 +195,7 @@ export function callOn(socket: ByteSocket, options: H2Options = {}): H2Client & 
     ready,
     call: (path, body) =>
       new Promise((resolve, reject) => {
-        const call = new ClientStream(session, resolve, reject);
+        const call = new ClientStream(session, body?.length ?? 0, resolve, reject);
         if (connection.canOpen) send(path, body, call);
         else if (connection.isExhausted) reject(new Error("no stream can be opened"));
         else slots.push(() => send(path, body, call));
@@ -218,11 +217,19 @@ class ClientStream implements StreamListener {
   readonly #session: Http2Session;
   readonly #resolve: (answer: H2Answer) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #parts: Uint8Array[] = [];
+  #body: Uint8Array;
+  #length = 0;
   #headers: readonly string[] = [];
 
-  constructor(session: Http2Session, resolve: (answer: H2Answer) => void, reject: (reason: unknown) => void) {
+  /** `expectedBytes` are made room for at once. */
+  constructor(
+    session: Http2Session,
+    expectedBytes: number,
+    resolve: (answer: H2Answer) => void,
+    reject: (reason: unknown) => void,
+  ) {
     this.#session = session;
+    this.#body = new Uint8Array(expectedBytes);
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -233,7 +240,14 @@ class ClientStream implements StreamListener {
   }
 
   onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {
-    if (to > from) this.#parts.push(bytes.slice(from, to));
+    const length = this.#length + to - from;
+    if (length > this.#body.length) {
+      const grown = new Uint8Array(Math.max(length, this.#body.length * 2));
+      grown.set(this.#body.subarray(0, this.#length));
+      this.#body = grown;
+    }
+    this.#body.set(bytes.subarray(from, to), this.#length);
+    this.#length = length;
     if (this.stream !== undefined) this.#session.connection.consumed(this.stream, to - from);
     if (end) this.#done([]);
   }
@@ -245,7 +259,7 @@ class ClientStream implements StreamListener {
   onDrained(): void {}
 
   #done(trailers: readonly string[]): void {
-    this.#resolve({ headers: this.#headers, trailers, body: joinBytes(this.#parts) });
+    this.#resolve({ headers: this.#headers, trailers, body: this.#body.subarray(0, this.#length) });
   }
 }
 
@@ -274,6 +288,3 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   }
   return whole;
 }
-
-/** For a limit of a test's own. */
-export type { ConnectionLimits };

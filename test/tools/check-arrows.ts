@@ -7,7 +7,7 @@ import process from "node:process";
 import { findCycles, type Import, readImports } from "./import-graph.ts";
 import { projectFolder } from "./runtimes.ts";
 
-/** A room may import the rooms above it, and none beside it. `edge.ts` is the entry; the last are server.ts and client.ts. */
+/** A room may import the rooms above it, and none beside it. Files are entries; the last are server.ts and client.ts. */
 const layers: readonly (readonly string[])[] = [
   ["core", "gen"],
   ["consul", "balancer", "http2"],
@@ -15,7 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ["transport", "connector", "server"],
   ["client", "edge"],
   ["hello"],
-  ["cli", "index.ts", "edge.ts"],
+  ["cli", "index.ts", "edge.ts", "edge-tcp.ts"],
   ["roots"],
 ];
 
@@ -40,7 +40,12 @@ const portableRooms = [
   "transport",
   "edge",
   "edge.ts",
+  "edge-tcp.ts",
 ];
+/** Entries of which nothing that they reach needs Node. */
+const portableEntries = ["src/edge.ts", "src/edge-tcp.ts"];
+/** Modules that only one runtime has, and the one file that asks for each, when it is needed. */
+const runtimeModules: Readonly<Record<string, string>> = { "cloudflare:sockets": "src/edge/tcp/worker-socket.ts" };
 const nodePackages = ["@connectrpc/connect-node"];
 
 const roomsThatKnowHello = ["hello", "cli"];
@@ -54,7 +59,9 @@ function main(): number {
   const broken = [
     ...imports.flatMap((one) => complaints(one, shipped).map((complaint) => `${one.from} -> ${one.to}: ${complaint}`)),
     ...findCycles(imports).map((cycle) => `${cycle.join(" -> ")}: is a cycle`),
-    ...[...reachedFrom("src/edge.ts", imports)].filter(needsNode).map((to) => `src/edge.ts reaches ${to}`),
+    ...portableEntries.flatMap((entry) =>
+      [...reachedFrom(entry, imports)].filter(needsNode).map((to) => `${entry} reaches ${to}`),
+    ),
     ...files.filter((file) => roomOf(file) === undefined).map((file) => `${file}: belongs to no room`),
   ];
   for (const line of broken) console.error(line);
@@ -74,6 +81,8 @@ function complaints({ from, to, isFile }: Import, shipped: ReadonlySet<string>):
     if (to.startsWith("gen/HelloService_proto/") && !roomsThatKnowHello.includes(room)) {
       found.push(`only ${roomsThatKnowHello.join(" and ")} may know HelloService`);
     }
+  } else if (Object.hasOwn(runtimeModules, to)) {
+    if (runtimeModules[to] !== from) found.push(`only ${runtimeModules[to]} may know it`);
   } else if (isBuiltin(to)) {
     if (!to.startsWith("node:")) found.push(`is written node:${to}`);
   } else if (!shipped.has(packageOf(to))) {
@@ -97,7 +106,7 @@ function roomOf(file: string): string | undefined {
   if (file === "server.ts" || file === "client.ts") return "roots";
   if (file.startsWith("gen/")) return "gen";
   // An entry is told by its whole name from the room beside it.
-  const match = /^src\/(?:([^/]+)\/|((?:index|edge)\.ts)$)/.exec(file);
+  const match = /^src\/(?:([^/]+)\/|((?:index|edge|edge-tcp)\.ts)$)/.exec(file);
   const room = match?.[1] ?? match?.[2] ?? "";
   return room === "testing" || layers.some((layer) => layer.includes(room)) ? room : undefined;
 }

@@ -19,14 +19,15 @@ export interface EdgeTcpTransportOptions
    * elsewhere may open one more.
    */
   readonly maxConnections?: number;
-  /** How long `close()` lets calls under way finish, in milliseconds, at least 0. Default 1000. */
+  /** How long `close()` lets calls under way finish, in milliseconds, at least 0. Default 0: what nobody waits for is a stream that was left. */
   readonly closeGraceMs?: number;
 }
 
 /** A Transport that finds its endpoints and owns connections. Opens nothing before the first call. */
 export interface EdgeTcpTransport extends EdgeTransport {
   /**
-   * Takes no new calls (they fail with `canceled`), lets those under way finish for at most `closeGraceMs`, then closes every connection.
+   * Takes no new calls (they fail with `canceled`), lets those under way finish for at most `closeGraceMs`, then closes every connection;
+   * calls that it cuts fail with `unavailable`.
    * Waits for no peer. Idempotent: returns the same promise.
    */
   close(): Promise<void>;
@@ -45,7 +46,7 @@ export interface EdgeTcpTransport extends EdgeTransport {
  */
 export function createEdgeTcpTransport(options: EdgeTcpTransportOptions | string): EdgeTcpTransport {
   const given: EdgeTcpTransportOptions = typeof options === "string" ? { target: options } : options;
-  const { maxConnections = 1, closeGraceMs = 1000 } = given;
+  const { maxConnections = 1, closeGraceMs = 0 } = given;
   if (!Number.isInteger(maxConnections) || maxConnections < 1) {
     throw new RangeError(
       `Cannot create transport as "maxConnections" must be an integer of at least 1: received ${describeValue(maxConnections)}`,

@@ -127,12 +127,28 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   }
 
   onReset(code: number, unprocessed: boolean): void {
-    if (!this.isOver) this.onCut(this.#explainReset(code, unprocessed));
+    if (this.isOver) return;
+    const isClear = unprocessed || this.calls.connection.isOver;
+    if (!isClear && (code === ErrorCode.noError || code === ErrorCode.cancel)) {
+      // Servers whose connection is cut end their streams before they say so, with no code or with CANCEL: one turn later it is plain
+      // which of the two happened (node:http2 of Node 24.21).
+      this.calls.clock.schedule(0, () => {
+        if (!this.isOver) this.onCut(this.#explainReset(code, unprocessed));
+      });
+      return;
+    }
+    this.onCut(this.#explainReset(code, unprocessed));
   }
 
   /** The peer ended the call before its time, or the connection did. */
   protected onCut(error: ConnectError): void {
     this.fail(error);
+  }
+
+  /** The answer's data ended without trailers. Servers whose connection is cut end their streams so. */
+  protected missingTrailers(): ConnectError {
+    const { session, connection, options } = this.calls;
+    return connection.isExhausted ? lost(options.url, session.reason) : missingStatus();
   }
 
   #onTrailers(block: HeaderBlock): void {

@@ -8,7 +8,7 @@ import { findCompression } from "../compression.ts";
 import { lazyHeaders } from "../lazy-headers.ts";
 import { copyOf } from "../message.ts";
 import { appendFields } from "../metadata.ts";
-import { missingStatus, protocolError } from "./call-errors.ts";
+import { protocolError } from "./call-errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientCalls } from "./client-calls.ts";
 import { decodeMessage, decompressMessage } from "./encode-message.ts";
@@ -94,7 +94,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
       else this.#read(bytes, from, to);
     }
     // Fails when the messages before have been read.
-    if (end && !this.isOver) this.#finish(missingStatus());
+    if (end && !this.isOver) this.#finish(this.missingTrailers());
     this.#wake();
   }
 

@@ -7,7 +7,7 @@ import { findCompression } from "../compression.ts";
 import { lazyHeaders } from "../lazy-headers.ts";
 import { messageHead, wholeMessage } from "../message.ts";
 import { MessageReader, type MessageSink } from "../message-reader.ts";
-import { missingStatus, protocolError } from "./call-errors.ts";
+import { protocolError } from "./call-errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientCalls } from "./client-calls.ts";
 import { decodeMessage, decompressMessage } from "./encode-message.ts";
@@ -84,7 +84,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
         : undefined;
     if (whole !== undefined) this.#message = whole;
     else if (to > from) this.#readPiece(bytes, from, to);
-    if (end) this.fail(missingStatus());
+    if (end) this.fail(this.missingTrailers());
   }
 
   #readPiece(bytes: Uint8Array, from: number, to: number): void {

@@ -29,10 +29,7 @@ export function lastEnvelope(error: ConnectError | undefined, trailer?: Headers)
   });
   const status = error === undefined ? ["grpc-status", "0"] : statusFields(error);
   for (let at = 0; at < status.length; at += 2) lines.push(`${status[at]}: ${status[at + 1]}\r\n`);
-  return encodeEnvelope(
-    lastFlag,
-    Uint8Array.from(lines.join(""), (char) => char.charCodeAt(0)),
-  );
+  return { flags: lastFlag, data: new TextEncoder().encode(lines.join("")) };
 }
 
 /** A call's or an answer's own metadata: what is left without the protocol's fields and those of HTTP. */

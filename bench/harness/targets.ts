@@ -1,0 +1,98 @@
+// The targets: what lictor must reach against others, and what this run says of it. Judges figures; takes none.
+
+import type { Side } from "./cores.ts";
+import type { Sample } from "./measure.ts";
+import type { PhaseName, Results, TargetResult } from "./results.ts";
+
+type Figures = Omit<Results, "targets">;
+
+/** Every target with what was measured. A ratio is of medians, and is rounded after it is judged. */
+export function judgeTargets(figures: Figures): readonly TargetResult[] {
+  const take = (side: Side, row: string, phase: PhaseName, value: (sample: Sample) => number) => {
+    const sample = figures.sides[side][row]?.[phase];
+    return sample === undefined ? undefined : value(sample);
+  };
+  const against = (
+    figure: string,
+    side: Side,
+    phase: PhaseName,
+    value: (sample: Sample) => number,
+    bounds: readonly (readonly [row: string, operator: "<=" | ">=", ratio: number])[],
+  ): TargetResult[] =>
+    bounds.map(([row, operator, ratio]) => {
+      const measured = divide(take(side, "lictor", phase, value), take(side, row, phase, value));
+      return judge({ figure, side, must: `${operator} ${ratio}x ${row}` }, measured, operator, ratio);
+    });
+  const cpu = ({ cpuUs }: Sample) => cpuUs;
+  const sides: readonly Side[] = ["client", "server"];
+  const { variants, endpoints, idleConnections } = figures;
+  return [
+    ...against("CPU per unary call, 64 in flight", "client", "unary-64", cpu, [
+      ["grpc-js", "<=", 0.1],
+      ["connect-node", "<=", 0.05],
+      ["grpc-go", "<=", 1],
+    ]),
+    ...against("CPU per unary call, 64 in flight", "server", "unary-64", cpu, [
+      ["grpc-js", "<=", 0.143],
+      ["connect-node", "<=", 0.033],
+      ["grpc-go", "<=", 0.6],
+    ]),
+    ...against("p50 at 1 in flight", "client", "unary-1", ({ p50Ms }) => p50Ms, [["grpc-js", "<=", 0.7]]),
+    ...against("p99 at 64 in flight", "client", "unary-64", ({ p99Ms }) => p99Ms, [["grpc-js", "<=", 0.2]]),
+    ...sides.flatMap((side) =>
+      against("1 MiB messages, bytes per second", side, "echo-1048576", ({ perSecond }) => perSecond, [
+        ["grpc-js", ">=", 1.5],
+        ["http2-raw", ">=", 1],
+      ]),
+    ),
+    ...sides.flatMap((side) =>
+      (["download", "chat"] as const).flatMap((phase) =>
+        // What a core could carry, whatever the other side could: the reciprocal of its CPU.
+        against(`${phase}: messages per second and core`, side, phase, ({ cpuUs }) => 1 / cpuUs, [
+          ["grpc-js", ">=", 5],
+        ]),
+      ),
+    ),
+    judge(
+      { figure: "balanced over a bare counter, CPU per call", side: "client", must: "<= 1.05x the counter" },
+      divide(variants.plain?.cpuUs, variants.counter?.cpuUs),
+      "<=",
+      1.05,
+    ),
+    judge(
+      { figure: "1,000 endpoints, CPU per call, 1 in flight", side: "client", must: "<= 1.2x that of 3" },
+      divide(endpoints.lictor?.["1000"], endpoints.lictor?.["3"]),
+      "<=",
+      1.2,
+    ),
+    ...sides.map((side) =>
+      judge(
+        { figure: "heap per idle connection, KiB", side, must: "<= 24" },
+        divide(idleConnections[side].lictor?.heapBytes ?? undefined, 1024),
+        "<=",
+        24,
+      ),
+    ),
+    judge(
+      { figure: "deadline, metadata, two interceptors, CPU per call", side: "client", must: "<= 1.3x the bare call" },
+      divide(variants.dressed?.cpuUs, variants.bare?.cpuUs),
+      "<=",
+      1.3,
+    ),
+  ];
+}
+
+function divide(value: number | undefined, by: number | undefined): number | undefined {
+  return value === undefined || by === undefined ? undefined : value / by;
+}
+
+function judge(
+  target: Pick<TargetResult, "figure" | "side" | "must">,
+  measured: number | undefined,
+  operator: "<=" | ">=",
+  bound: number,
+): TargetResult {
+  if (measured === undefined) return { ...target, measured: null, isMet: null };
+  const isMet = operator === "<=" ? measured <= bound : measured >= bound;
+  return { ...target, measured: Number(measured.toPrecision(3)), isMet };
+}
