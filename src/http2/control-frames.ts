@@ -40,7 +40,8 @@ export class ControlFrames {
     }
     budgets.settings();
     const windowBefore = peer.initialWindowBytes;
-    readSettings(peer, bytes, from, to, this.#parts.isClient);
+    // Both, as the next header block must tell of the smallest: RFC 7541, section 4.2.
+    sender.encoder.setMaxTableBytes(readSettings(peer, bytes, from, to, this.#parts.isClient));
     sender.encoder.setMaxTableBytes(peer.headerTableBytes);
     sender.maxFrameBytes = Math.min(peer.maxFrameBytes, maxSentFrameBytes);
     const change = peer.initialWindowBytes - windowBefore;

@@ -108,8 +108,12 @@ export class Inbound implements FrameSink, BlockSink {
     if (streamId === 0) throw protocolError("DATA came on stream 0");
     this.#parts.windows.onFrame(length);
     const stream = this.#streams.get(streamId);
-    if (stream === undefined || stream.remoteEnd) {
+    if (stream === undefined) {
       this.#onLateData(streamId, length);
+      return;
+    }
+    if (stream.remoteEnd) {
+      this.#offend(stream, ErrorCode.streamClosed);
       return;
     }
     if (!stream.gotHeaders) throw protocolError("DATA came before HEADERS");

@@ -17,7 +17,7 @@ export interface SessionTimeouts {
    * is shut so long, the connection is closed. Default 60000.
    */
   readonly windowStallMs: number;
-  /** While more than `maxPendingBytes` waits, until anything of it could go. Default 750. */
+  /** While more than `maxPendingBytes` waits, until anything of it could go. Default 500. */
   readonly overfullMs: number;
 }
 
@@ -26,7 +26,7 @@ export const defaultTimeouts: SessionTimeouts = {
   frameMs: 10_000,
   writeStallMs: 30_000,
   windowStallMs: 60_000,
-  overfullMs: 750,
+  overfullMs: 500,
 };
 
 /** A peer that opens its window byte by byte makes no progress. */

@@ -43,7 +43,7 @@ export interface SessionOptions {
 }
 
 /** Runs out where a peer to whom we said why does not close its side. */
-const lastWordsMs = 500;
+const lastWordsMs = 300;
 /** The same after an orderly end, whose last bytes may still be on their way. */
 const lingerMs = 2000;
 /** Longest wait for the PING between the two GOAWAYs. */
@@ -177,7 +177,7 @@ export class Http2Session implements Http2Host {
     this.#end(true);
   }
 
-  /** Sends what is left and ends the socket. A peer that offended gets little time to read it. */
+  /** Sends what is left and ends the socket. A peer that offended gets little time to read it, and none where it does not read. */
   #end(inOrder: boolean): void {
     if (this.#ending || this.#closed) return;
     this.#ending = true;
@@ -189,9 +189,12 @@ export class Http2Session implements Http2Host {
       this.connection.setWritable(false);
       this.#endsWhenWritable = true;
       this.#watch.look();
-    } else {
-      this.#watch.stop();
+    } else if (inOrder || takesMore) {
       this.#endSocket(inOrder ? lingerMs : lastWordsMs);
+    } else {
+      // Nobody hears the last words behind all that waits.
+      this.#watch.stop();
+      this.#socket.destroy();
     }
   }
 

@@ -33,14 +33,18 @@ export function defaultSettings(): Settings {
   };
 }
 
-/** Reads a SETTINGS payload into `settings`; unknown ids are ignored. Throws ConnectionError for values that cannot be. */
+/**
+ * Reads a SETTINGS payload into `settings`; unknown ids are ignored. Returns the smallest header table that it allows on the way:
+ * each value holds until the next (RFC 9113, section 6.5.3). Throws ConnectionError for values that cannot be.
+ */
 export function readSettings(
   settings: Settings,
   bytes: Uint8Array,
   from: number,
   to: number,
   fromServer: boolean,
-): void {
+): number {
+  let smallestTableBytes = Number.POSITIVE_INFINITY;
   if ((to - from) % 6 !== 0) throw new ConnectionError(ErrorCode.frameSizeError, "SETTINGS is not a list of settings");
   for (let at = from; at < to; at += 6) {
     const id = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
@@ -48,6 +52,7 @@ export function readSettings(
     switch (id) {
       case SettingId.headerTableSize:
         settings.headerTableBytes = value;
+        smallestTableBytes = Math.min(smallestTableBytes, value);
         break;
       case SettingId.enablePush:
         if (value > 1 || (fromServer && value === 1)) {
@@ -74,6 +79,7 @@ export function readSettings(
         break;
     }
   }
+  return Math.min(smallestTableBytes, settings.headerTableBytes);
 }
 
 /** Our settings as a payload; those at their default are left out. A client also refuses pushes: section 6.5.2. */

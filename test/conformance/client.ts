@@ -1,25 +1,30 @@
 // The client under test of the conformance suite: makes the calls it is told of, several at a time, each kind of connection once.
-// Argument: the connector, "lictor" or "node"; without one, lictor's.
+// Argument: whose HTTP/2 it speaks, "lictor" or "node".
 
 import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { createHttp2Connector } from "../../src/connector/http2-connector.ts";
 import { createNodeHttp2Connector } from "../../src/connector/node-http2-connector.ts";
-import type { Connection, Connector } from "../../src/transport/connector.ts";
+import type { Connection } from "../../src/transport/connector.ts";
 import {
   type ClientCompatRequest,
   ClientCompatRequestSchema,
   type ClientCompatResponse,
   ClientCompatResponseSchema,
 } from "../gen/connectrpc/conformance/v1/client_compat_pb.ts";
+import { Compression } from "../gen/connectrpc/conformance/v1/config_pb.ts";
 import { ConformanceService } from "../gen/connectrpc/conformance/v1/service_pb.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { makeCall } from "./conformance-call.ts";
+import { readHttp2Kind } from "./http2-kind.ts";
 import { readMessages, writeMessage } from "./message-pipe.ts";
 
 /** Enough to have streams beside each other, few enough for calls whose outcome depends on 5 ms. */
 const maxCalls = 16;
 
+const kind = readHttp2Kind(process.argv[2]);
 /** Connections by what is asked of them. */
 const connections = new Map<string, Promise<Connection>>();
 const underWay = new Set<Promise<void>>();
@@ -46,7 +51,8 @@ async function answer(request: ClientCompatRequest): Promise<ClientCompatRespons
 }
 
 async function clientFor(request: ClientCompatRequest): Promise<Client<typeof ConformanceService>> {
-  const key = [request.host, request.port, request.messageReceiveLimit, request.clientTlsCreds?.cert.length].join();
+  const { host, port, messageReceiveLimit, compression, clientTlsCreds } = request;
+  const key = [host, port, messageReceiveLimit, compression, clientTlsCreds?.cert.length].join();
   let connection = connections.get(key);
   if (connection === undefined) {
     connection = connect(request);
@@ -56,19 +62,10 @@ async function clientFor(request: ClientCompatRequest): Promise<Client<typeof Co
 }
 
 /** Resolves when the connection can carry calls. */
-function connect({ host, port, messageReceiveLimit, serverTlsCert, clientTlsCreds }: ClientCompatRequest) {
-  const text = new TextDecoder();
-  const connector = createConnector({
-    ...(messageReceiveLimit > 0 && { maxReceiveBytes: messageReceiveLimit }),
-    tls: {
-      ...(serverTlsCert.length > 0 && { ca: text.decode(serverTlsCert) }),
-      ...(clientTlsCreds !== undefined && {
-        cert: text.decode(clientTlsCreds.cert),
-        key: text.decode(clientTlsCreds.key),
-      }),
-    },
-  });
-  return new Promise<Connection>((resolve, reject) => {
+function connect(request: ClientCompatRequest): Promise<Connection> {
+  const { host, port, serverTlsCert } = request;
+  const connector = createConnector(request);
+  return new Promise((resolve, reject) => {
     const scheme = serverTlsCert.length > 0 ? "https" : "http";
     const connection = connector(endpoint(`${host}:${port}`, { url: `${scheme}://${host}:${port}` }), {
       onState(state) {
@@ -80,8 +77,19 @@ function connect({ host, port, messageReceiveLimit, serverTlsCert, clientTlsCred
   });
 }
 
-function createConnector(options: Parameters<typeof createNodeHttp2Connector>[0]): Connector {
-  const name = process.argv[2] ?? "node";
-  if (name === "node") return createNodeHttp2Connector(options);
-  throw new TypeError(`Cannot connect as the connector must be "lictor" or "node": received ${name}`);
+function createConnector({ messageReceiveLimit, serverTlsCert, clientTlsCreds, compression }: ClientCompatRequest) {
+  const text = new TextDecoder();
+  const options = {
+    ...(messageReceiveLimit > 0 && { maxReceiveBytes: messageReceiveLimit }),
+    tls: {
+      ...(serverTlsCert.length > 0 && { ca: text.decode(serverTlsCert) }),
+      ...(clientTlsCreds !== undefined && {
+        cert: text.decode(clientTlsCreds.cert),
+        key: text.decode(clientTlsCreds.key),
+      }),
+    },
+  };
+  if (kind === "node") return createNodeHttp2Connector(options);
+  const zips = compression === Compression.GZIP;
+  return createHttp2Connector({ ...options, ...(zips && { sendCompression: compressionGzip, compressMinBytes: 0 }) });
 }

@@ -7,12 +7,12 @@ import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import type { EchoCalls } from "./echo-calls.ts";
-import { askedHttp2, connectorOf } from "./http2-kind.ts";
+import { createConnector } from "./http2-kind.ts";
 
 const [address = ""] = process.argv.slice(2);
 await using transport = createBalancedTransport({
   resolver: createStaticResolver([`http://${address}`]),
-  connector: connectorOf(askedHttp2()),
+  connector: createConnector(),
 });
 const client = createClient(EchoService, transport);
 

@@ -4,7 +4,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { closeOnSignal } from "../../src/runtime/close-on-signal.ts";
 import { serve } from "../../src/server/serve.ts";
 import { createEchoService } from "../support/echo-service.ts";
-import { askedHttp2 } from "./http2-kind.ts";
+import { http2Kind } from "./http2-kind.ts";
 
 /** Sends binary metadata back, as the service does with text. */
 const echoBinary: Interceptor = (next) => async (request) => {
@@ -14,12 +14,11 @@ const echoBinary: Interceptor = (next) => async (request) => {
   return response;
 };
 
-const http2 = askedHttp2();
 const server = serve({
   routes: createEchoService(),
   interceptors: [echoBinary],
   graceMs: 1000,
-  ...(http2 !== undefined && { http2 }),
+  http2: http2Kind,
 });
 closeOnSignal(server);
 const { host, port } = await server.ready;

@@ -10,6 +10,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { UnaryRequestSchema, UnaryResponseSchema } from "../gen/lictor/test/v1/echo_pb.ts";
 import { spawnCommand } from "../support/spawn-command.ts";
 import { runtimeNames } from "../tools/runtimes.ts";
+import { http2Kind } from "./http2-kind.ts";
 import { nghttp2Skip, startEchoServer } from "./programs.ts";
 
 const grpcHeaders = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
@@ -77,7 +78,10 @@ describe("nghttp2's tools", { skip: nghttp2Skip }, () => {
       const odd = {
         "header blocks in several frames": ["--continuation"],
         "padded frames": ["--padding=100"],
-        "a small table for headers, and a smaller one before": ["-c", "64", "-c", "1024"],
+        // Bun 1.4.5's own HTTP/2 goes on with the table that the client took away.
+        ...(runtime === "bun" && http2Kind === "node"
+          ? {}
+          : { "a small table for headers, and a smaller one before": ["-c", "64", "-c", "1024"] }),
         "trailers after the request": ["--trailer", "x-trailer: yes"],
         "windows of a kilobyte": ["-w", "10"],
         "no length announced": ["--no-content-length"],

@@ -7,7 +7,7 @@ import type { ConnectionLimits } from "../../src/http2/connection.ts";
 import { Http2Session, type SessionHost } from "../../src/http2/session.ts";
 import type { Stream, StreamListener } from "../../src/http2/stream.ts";
 import { createManualClock, type ManualClock } from "../../src/testing/manual-clock.ts";
-import { createSocketPair, type MemorySocket } from "./socket-pair.ts";
+import { createSocketPair, type MemorySocket } from "./memory-socket.ts";
 
 /** A call as the server sees it, and what it can do. */
 export interface ServedCall {

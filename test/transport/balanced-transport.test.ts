@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { NewPicker, PickResult } from "../../src/balancer/picker.ts";
-import { callFate } from "../../src/core/call-fate.ts";
+import { roundRobin } from "../../src/balancer/round-robin.ts";
+import { callFate, markUnprocessed } from "../../src/core/call-fate.ts";
+import { sleep } from "../../src/core/clock.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { type BalancedTransportOptions, createBalancedTransport } from "../../src/transport/balanced-transport.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
@@ -284,6 +286,214 @@ describe("createBalancedTransport()", () => {
     assert.equal((await hung).code, Code.Canceled);
     assert.deepEqual(outcomes.slice(5), ["a:error"]);
     await transport.close();
+  });
+
+  test("hands what the caller gave to the connection, untouched", async () => {
+    const { fake, transport, call } = setUp({ initial: [a] });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    const { signal } = new AbortController();
+    const [headers, input] = [{ "X-A": "1" }, { text: "x" }];
+    const response = await transport.unary(EchoService.method.unary, signal, undefined, headers, input);
+    assert.equal(response.message.server, "a");
+    assert.deepEqual(
+      [fake.of("a").signal === signal, fake.of("a").header === headers, fake.of("a").input === input],
+      [true, true, true],
+    );
+    assert.equal(fake.of("a").timeoutMs, undefined);
+    await transport.close();
+  });
+
+  test("picks nothing for a call whose signal was aborted before", async () => {
+    let picks = 0;
+    const balancer: NewPicker = ([only]) => ({
+      pick() {
+        picks++;
+        return only && { endpoint: only, done() {} };
+      },
+    });
+    const { fake, transport, client, call } = setUp({ initial: [a], balancer });
+    const first = call();
+    fake.of("a").becomeReady();
+    await first;
+    const signal = AbortSignal.abort(new Error("enough"));
+    const stream = async () => {
+      for await (const _ of client.serverStream({ count: 1 }, { signal })) assert.fail("it answered");
+    };
+    for (const failed of [() => client.unary({}, { signal }), stream]) {
+      const error = await rejection(failed());
+      assert.deepEqual([error.code, error.rawMessage], [Code.Canceled, "enough"]);
+    }
+    assert.equal(picks, 1);
+    await transport.close();
+  });
+
+  test("tells a refused call's next endpoint the time that is left, and tries none when there is none", async () => {
+    const { clock, fake, transport, client, call } = setUp({ initial: [a, b] });
+    const first = call();
+    fake.of("a").becomeReady();
+    fake.of("b").becomeReady();
+    assert.equal(await first, "a");
+    const refuseLate = (connection: typeof b, afterMs: number) => {
+      const { transport } = fake.of(connection.id);
+      transport.unary = async () => {
+        await sleep(afterMs, clock);
+        throw markUnprocessed(new ConnectError("refused late", Code.Unavailable));
+      };
+    };
+    refuseLate(b, 400);
+    const answer = client.unary({}, { timeoutMs: 1000 });
+    await clock.advance(400);
+    assert.equal((await answer).server, "a");
+    assert.equal(fake.of("a").timeoutMs, 600);
+    refuseLate(b, 1001);
+    const late = rejection(client.unary({}, { timeoutMs: 1000 }));
+    await clock.advance(1001);
+    assert.equal((await late).code, Code.DeadlineExceeded);
+    assert.equal(fake.of("a").calls, 2);
+    await transport.close();
+  });
+
+  test("measures nothing for a balancer that ignores outcomes, and each call for one that does not", async () => {
+    const latencies: number[] = [];
+    const balancer: NewPicker = ([only]) => ({
+      pick: () => only && { endpoint: only, done: ({ latencyMs }) => latencies.push(latencyMs) },
+    });
+    const { clock, fake, transport, client } = setUp({ initial: [a], balancer });
+    const first = client.unary({});
+    fake.of("a").becomeReady();
+    await first;
+    fake.of("a").behaviour = "hang";
+    const hung = rejection(client.unary({}, { timeoutMs: 70 }));
+    await clock.advance(70);
+    await hung;
+    assert.deepEqual(latencies, [0, 70]);
+    await transport.close();
+    let reads = 0;
+    const counting = { ...clock, now: () => ++reads };
+    const silent = setUp({ initial: [a], clock: counting });
+    const warm = silent.call();
+    silent.fake.of("a").becomeReady();
+    await warm;
+    reads = 0;
+    await silent.call();
+    assert.equal(reads, 0);
+    await silent.transport.close();
+  });
+
+  describe("stream()", () => {
+    /** Two endpoints that are ready, and messages that tell what becomes of them. */
+    async function setUpStream(outcomes: string[] = []) {
+      const balancer: NewPicker = (ready, previous) => {
+        const inner = roundRobin(ready, previous);
+        return {
+          pick(exclude) {
+            const picked = inner.pick(exclude);
+            const say = (error: unknown) => (error === undefined ? "ok" : ConnectError.from(error).rawMessage);
+            return picked && { ...picked, done: ({ error }) => outcomes.push(`${picked.endpoint.id}: ${say(error)}`) };
+          },
+        };
+      };
+      const { clock, fake, transport, client, call } = setUp({ initial: [a, b], balancer });
+      const first = call();
+      fake.of("a").becomeReady();
+      fake.of("b").becomeReady();
+      await first;
+      outcomes.length = 0;
+      const told: string[] = [];
+      async function* texts() {
+        let isWhole = false;
+        try {
+          yield { text: "1" };
+          yield { text: "2" };
+          isWhole = true;
+        } catch (error) {
+          told.push(ConnectError.from(error).rawMessage);
+          throw error;
+        } finally {
+          told.push(isWhole ? "read" : "ended");
+        }
+      }
+      return { clock, fake, transport, client, outcomes, told, texts };
+    }
+
+    test("lets the caller's messages end with the call, whatever its end", async () => {
+      const { fake, transport, client, told, texts } = await setUpStream();
+      fake.of("b").behaviour = "refuse";
+      assert.equal((await client.clientStream(texts())).text, "1,2");
+      assert.deepEqual(told, ["read"]);
+      const stream = async (connection: typeof a, read: (messages: AsyncIterable<unknown>) => Promise<void>) => {
+        fake.of(connection.id).transport.stream = async (_method, _signal, _timeoutMs, _header, input) => {
+          await read(input);
+          throw new ConnectError("gave up", Code.Aborted);
+        };
+        fake.of(connection.id).behaviour = "answer";
+        return rejection(client.clientStream(texts()));
+      };
+      told.length = 0;
+      const readOne = async (messages: AsyncIterable<unknown>) => {
+        await messages[Symbol.asyncIterator]().next();
+      };
+      assert.equal((await stream(b, readOne)).rawMessage, "gave up");
+      await settle();
+      assert.deepEqual(told, ["gave up", "ended"]);
+      await transport.close();
+    });
+
+    test("passes the connection's answer on, and makes nothing of its header and trailer", async () => {
+      const { fake, transport } = await setUpStream();
+      let looks = 0;
+      const answer = {
+        stream: true,
+        service: EchoService,
+        method: EchoService.method.serverStream,
+        get header() {
+          looks++;
+          return new Headers();
+        },
+        get trailer() {
+          looks++;
+          return new Headers({ "x-trailer": "1" });
+        },
+        message: (async function* () {})(),
+      } as never;
+      for (const { transport } of fake.opened) transport.stream = async () => answer;
+      const { serverStream } = EchoService.method;
+      const response = await transport.stream(serverStream, undefined, undefined, undefined, (async function* () {})());
+      for await (const _ of response.message) assert.fail("it has no messages");
+      assert.equal(looks, 0);
+      assert.equal(response.trailer.get("x-trailer"), "1");
+      await transport.close();
+    });
+
+    test("reports to its pick at the end, and where nobody reads on, at abort or deadline", async () => {
+      const outcomes: string[] = [];
+      const { clock, transport, client, fake } = await setUpStream(outcomes);
+      const read = async (options?: { signal?: AbortSignal; timeoutMs?: number }) => {
+        const iterator = client.serverStream({ text: "x", count: 3 }, options)[Symbol.asyncIterator]();
+        await iterator.next();
+        return iterator;
+      };
+      const whole = await read();
+      while (!(await whole.next()).done) assert.deepEqual(outcomes, []);
+      assert.equal(outcomes.length, 1);
+      const controller = new AbortController();
+      await read({ signal: controller.signal });
+      controller.abort(new Error("enough"));
+      assert.equal(outcomes.length, 2);
+      await read({ timeoutMs: 500 });
+      await clock.advance(499);
+      assert.equal(outcomes.length, 2);
+      await clock.advance(1);
+      assert.deepEqual(
+        outcomes.map((outcome) => outcome.slice(3)),
+        ["ok", "enough", "the operation timed out"],
+      );
+      await transport.close();
+      assert.equal(clock.pending, 0);
+      assert.equal(fake.opened.length, 2);
+    });
   });
 
   test("asks the resolver once, at once, when the last connection is lost", async () => {

@@ -36,8 +36,8 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
   readonly #trailer: Headers = new Headers();
   readonly #queue: MessageQueue;
   #hasResponse = false;
-  /** What the reader finds after the last message. */
-  #end: ConnectError | "ok" | undefined = undefined;
+  /** What the reader finds after the last message; `read` when it has. */
+  #end: ConnectError | "ok" | "read" | undefined = undefined;
   #waiter: Waiter | undefined = undefined;
   /** A `next()` that has not been answered; one that is called meanwhile has to wait for it. */
   #pending: Promise<Result> | undefined = undefined;
@@ -121,7 +121,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
     this.#sender.stop(error);
     this.#queue.clear();
     if (!this.#hasResponse) {
-      this.#end = "ok";
+      this.#end = "read";
       this.#reject(error);
       return;
     }
@@ -195,7 +195,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
 
   #leave(): void {
     this.cancel(new ConnectError("the reader of the answer has left", Code.Canceled));
-    this.#end = "ok";
+    this.#end = "read";
   }
 
   /** What the reader gets at once; undefined where it has to wait. */
@@ -214,14 +214,12 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
     return this.#takeEnd(this.#end);
   }
 
-  #takeEnd(end: ConnectError | "ok"): Result | PromiseLike<Result> {
+  #takeEnd(end: ConnectError | "ok" | "read"): Result | PromiseLike<Result> {
+    if (end === "read") return { done: true, value: undefined };
     this.unwatchSignal();
-    this.#end = "ok";
+    this.#end = "read";
     if (end !== "ok") return Promise.reject(end);
-    if (this.#queue.isAmidMessage) {
-      this.#queue.clear();
-      return Promise.reject(protocolError("the answer ends amid a message"));
-    }
+    if (this.#queue.isAmidMessage) return Promise.reject(protocolError("the answer ends amid a message"));
     return { done: true, value: undefined };
   }
 
@@ -280,7 +278,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
   /** A message that cannot be read ends the call; its reader is told with it. */
   #break(error: ConnectError): ConnectError {
     this.cancel(error);
-    this.#end = "ok";
+    this.#end = "read";
     return error;
   }
 }
