@@ -1,6 +1,6 @@
 // `npm run bench`: measures lictor beside other gRPC libraries. See README.md beside this file.
 //
-//   npm run bench -- [--runtime bun|deno|node|all] [--rounds N] [--only PART,...] [--connector NAME] [--http2 NAME]
+//   npm run bench -- [--runtime bun|deno|node|all] [--peers RUNTIME] [--rounds N] [--only PART,...] [--connector NAME] [--http2 NAME]
 //   npm run bench -- --quick [--json] [--runtime bun|deno|node]
 //
 // Exit code 0 whatever the figures say, 1 where a figure that needs nothing to be built could not be taken, 2 for a bad argument.
@@ -20,7 +20,7 @@ import { listRows, type RowOptions } from "./harness/rows.ts";
 import type { Stage } from "./harness/side.ts";
 
 const resultsFolder = fileURLToPath(new URL("results/", import.meta.url));
-const usage = `usage: npm run bench -- [--quick [--json]] [--runtime ${runtimeNames.join("|")}|all] [--rounds N] [--only ${partNames.join(",")}] [--connector NAME] [--http2 NAME]`;
+const usage = `usage: npm run bench -- [--quick [--json]] [--runtime ${runtimeNames.join("|")}|all] [--peers RUNTIME] [--rounds N] [--only ${partNames.join(",")}] [--connector NAME] [--http2 NAME]`;
 
 for (const [signal, code] of [
   ["SIGINT", 130],
@@ -53,7 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(isJson ? JSON.stringify({ runtime, client, server }) : table);
       continue;
     }
-    const results = await runFull(stage, runtime, rounds, parts);
+    const results = await runFull(stage, { runtime, ...options }, rounds, parts);
     console.log(`${formatResults(results)}\n`);
     if (parts.length < partNames.length) {
       console.error("only parts were run: no files are written");
@@ -84,6 +84,7 @@ function readArguments(args: readonly string[]): Arguments | undefined {
         quick: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         runtime: { type: "string", default: "bun" },
+        peers: { type: "string" },
         rounds: { type: "string", default: "5" },
         only: { type: "string" },
         connector: { type: "string" },
@@ -92,18 +93,20 @@ function readArguments(args: readonly string[]): Arguments | undefined {
     });
     const { connector, http2, quick: isQuick, json: isJson } = values;
     const runtimes = values.runtime === "all" ? runtimeNames : runtimeNames.filter((name) => name === values.runtime);
+    const peers = runtimeNames.find((name) => name === values.peers);
     const wanted = values.only?.split(",") ?? [...partNames];
     const parts = partNames.filter((name) => wanted.includes(name));
     const rounds = Number(values.rounds);
     const isGood =
       runtimes.length > 0 &&
+      peers === values.peers &&
       parts.length === wanted.length &&
       Number.isInteger(rounds) &&
       rounds > 0 &&
       (isQuick || !isJson);
     // One line of JSON is for one runtime.
     if (!isGood || (isQuick && runtimes.length > 1)) return undefined;
-    return { runtimes, rounds, parts, isQuick, isJson, connector, http2 };
+    return { runtimes, rounds, parts, isQuick, isJson, peers, connector, http2 };
   } catch {
     return undefined;
   }

@@ -10,6 +10,7 @@ export {
 
 // Call on connections that a Durable Object keeps.
 
+export type { SessionObjectStub } from "./edge/tcp/session-object/ask-object.ts";
 export {
   grpcSessionObject,
   type SessionObject,
@@ -18,13 +19,24 @@ export {
 } from "./edge/tcp/session-object/grpc-session-object.ts";
 export {
   createSessionObjectTransport,
-  type SessionObjectStub,
   type SessionObjectTransportOptions,
 } from "./edge/tcp/session-object/session-object-transport.ts";
 
-// Parts.
+// Parts, as "lictor" has them, where that cannot be imported.
 
+export type { KeepaliveOptions } from "./connector/connector-options.ts";
+export type { NamedObjectState } from "./edge/object-options.ts";
 export type { TcpSocketOptions } from "./edge/tcp/open-tcp-socket.ts";
 export { createTcpConnector, type TcpConnectorOptions } from "./edge/tcp/tcp-connector.ts";
 export type { ConnectFunction, SocketAddress, WorkerSocket, WorkerSocketOptions } from "./edge/tcp/worker-socket.ts";
 export { streamGzip as gzip } from "./grpc/compression.ts";
+export { type ConsulResolverOptions, createConsulResolver } from "./resolver/consul-resolver.ts";
+export type { Resolver, ResolverListener, ResolverSnapshot } from "./resolver/resolver.ts";
+export { createStaticResolver, type StaticResolver } from "./resolver/static-resolver.ts";
+export {
+  type BalancedTransport,
+  type BalancedTransportOptions,
+  type BalancingOptions,
+  createBalancedTransport,
+} from "./transport/balanced-transport.ts";
+export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";

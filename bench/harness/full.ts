@@ -1,12 +1,12 @@
 // The full run on one runtime: every part in turn, each on its own so that one that fails leaves the others.
 
-import { findRuntime, type RuntimeName } from "../../test/tools/runtimes.ts";
+import { findRuntime } from "../../test/tools/runtimes.ts";
 import type { Side } from "./cores.ts";
 import { describeMachine, listVersions } from "./machine.ts";
 import { runIdleConnections, runOpenStreams } from "./memory.ts";
 import { runPhases, type SideResult } from "./phases.ts";
 import type { Results } from "./results.ts";
-import type { Talent } from "./rows.ts";
+import type { RowOptions, Talent } from "./rows.ts";
 import { oneLine, type Stage } from "./side.ts";
 import { judgeTargets } from "./targets.ts";
 import { runEndpoints, runVariants } from "./variants.ts";
@@ -17,13 +17,14 @@ export const partNames = ["unary", "payload", "streams", "variants", "endpoints"
 /** One of them. */
 export type PartName = (typeof partNames)[number];
 
-/** Memory moves little: fewer rounds of it will do. */
-const memoryRounds = 3;
+/** Memory moves little: fewer rounds of it will do, and one where the figure is a mean over 10,000 streams anyway. */
+const idleRounds = 3;
+const streamRounds = 1;
 
-/** Runs these parts. What could not be measured is left out, and is listed. */
+/** Runs these parts; the stage's rows were made with the same options. What could not be measured is left out, and is listed. */
 export async function runFull(
   stage: Stage,
-  runtime: RuntimeName,
+  { runtime, peers = runtime }: RowOptions,
   rounds: number,
   parts: readonly PartName[],
 ): Promise<Results> {
@@ -52,15 +53,16 @@ export async function runFull(
     });
   const hasMemory = parts.includes("memory");
   const idle = (side: Side) =>
-    attempt(`${side} idle connections`, hasMemory, () => runIdleConnections(noting, side, memoryRounds), {});
+    attempt(`${side} idle connections`, hasMemory, () => runIdleConnections(noting, side, idleRounds), {});
   const streams = (side: Side) =>
-    attempt(`${side} open streams`, hasMemory, () => runOpenStreams(noting, side, memoryRounds), {});
+    attempt(`${side} open streams`, hasMemory, () => runOpenStreams(noting, side, streamRounds), {});
 
   const client = await phases("client");
   const server = await phases("server");
   const figures = {
     runtime,
     runtimeVersion: findRuntime(runtime).version,
+    peersRuntime: peers,
     date: new Date().toISOString(),
     machine: describeMachine(stage.cores),
     versions: listVersions(),

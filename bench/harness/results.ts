@@ -38,6 +38,8 @@ export interface TargetResult {
 export interface Results {
   readonly runtime: string;
   readonly runtimeVersion: string;
+  /** Runs the rows in TypeScript that are not lictor's, but for those that are named after Node. */
+  readonly peersRuntime: string;
   /** Day of the run, ISO 8601. */
   readonly date: string;
   readonly machine: Machine;

@@ -26,31 +26,41 @@ export interface Row {
 
 /** What the rows are made for. */
 export interface RowOptions {
-  /** Runs the rows in TypeScript. */
+  /** Runs lictor's rows, and the others in TypeScript unless `peers` says otherwise. */
   readonly runtime: RuntimeName;
+  /** Runs the rows in TypeScript that are not lictor's. Default: `runtime`. */
+  readonly peers?: RuntimeName | undefined;
   /** Handed on to lictor's programs: names of its connector and of its server's engine. */
   readonly connector?: string | undefined;
   readonly http2?: string | undefined;
 }
 
+/** What the name of a row ends with that runs on Node whatever the runtime of the others is. */
+export const onNode = " on Node";
+
 /** All rows, the fastest to be expected first. */
-export function listRows({ runtime, connector, http2 }: RowOptions): readonly Row[] {
-  const typescript = (name: string, talents: readonly Talent[], extras: Partial<RowOptions> = {}): Row => ({
+export function listRows({ runtime, peers = runtime, connector, http2 }: RowOptions): readonly Row[] {
+  const all: readonly Talent[] = ["unary", "payload", "streams"];
+  const typescript = (name: string, talents: readonly Talent[], on = peers): Row => ({
     name,
     talents,
     missing: undefined,
-    client: (targets, variant) =>
-      script(runtime, `bench/programs/${name}-client.ts`, [
-        ...optional("connector", extras.connector),
-        ...optional("variant", variant),
-        ...toTargets(targets),
-      ]),
-    server: (ports) =>
-      script(runtime, `bench/programs/${name}-server.ts`, [...optional("http2", extras.http2), `--ports=${ports}`]),
+    client: (targets) => script(on, `bench/programs/${name}-client.ts`, toTargets(targets)),
+    server: (ports) => script(on, `bench/programs/${name}-server.ts`, [`--ports=${ports}`]),
   });
-  const all: readonly Talent[] = ["unary", "payload", "streams"];
+  const reference = (name: string): Row => ({ ...typescript(name, ["unary"], "node"), name: name + onNode });
   return [
-    typescript("lictor", all, { connector, http2 }),
+    {
+      ...typescript("lictor", all),
+      client: (targets, variant) =>
+        script(runtime, "bench/programs/lictor-client.ts", [
+          ...optional("connector", connector),
+          ...optional("variant", variant),
+          ...toTargets(targets),
+        ]),
+      server: (ports) =>
+        script(runtime, "bench/programs/lictor-server.ts", [...optional("http2", http2), `--ports=${ports}`]),
+    },
     binary("grpc-go", "lictor-bench-go", all),
     binary("tonic", "lictor-bench-tonic", all),
     typescript("http2-raw", ["unary", "payload"]),
@@ -59,10 +69,12 @@ export function listRows({ runtime, connector, http2 }: RowOptions): readonly Ro
       name: "nice-grpc",
       talents: ["unary"],
       missing: needs(`${projectFolder}bench/nice-grpc/node_modules/nice-grpc`),
-      client: (targets) => script(runtime, "bench/nice-grpc/client.ts", toTargets(targets)),
-      server: (ports) => script(runtime, "bench/nice-grpc/server.ts", [`--ports=${ports}`]),
+      client: (targets) => script(peers, "bench/nice-grpc/client.ts", toTargets(targets)),
+      server: (ports) => script(peers, "bench/nice-grpc/server.ts", [`--ports=${ports}`]),
     },
     typescript("connect-node", all),
+    // Where most people run them, when the others run elsewhere.
+    ...(peers === "node" ? [] : [reference("grpc-js"), reference("connect-node")]),
     typescript("tcp-echo", ["unary"]),
     // The floor under all of them: a program that does nothing else, in a language that hides nothing.
     binary("tcp-echo-go", "lictor-bench-go", ["unary"], "echo-"),

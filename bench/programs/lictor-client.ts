@@ -11,6 +11,22 @@ import * as lictor from "../../src/index.ts";
 import { createConnectCaller, inTurn } from "./connect-caller.ts";
 import { runClient } from "./protocol.ts";
 
+const seen = { calls: 0, totalMs: 0 };
+
+const countCalls: Interceptor = (next) => (request) => {
+  seen.calls++;
+  return next(request);
+};
+
+const timeCalls: Interceptor = (next) => async (request) => {
+  const startMs = performance.now();
+  try {
+    return await next(request);
+  } finally {
+    seen.totalMs += performance.now() - startMs;
+  }
+};
+
 await runClient(async ({ targets, variant, connector: name }) => {
   const connector = createConnector(name);
   const urls = targets.map((target) => `http://${target}`);
@@ -51,19 +67,3 @@ function openConnection(connector: lictor.Connector, url: string): Promise<Trans
     connection.connect();
   });
 }
-
-const seen = { calls: 0, totalMs: 0 };
-
-const countCalls: Interceptor = (next) => (request) => {
-  seen.calls++;
-  return next(request);
-};
-
-const timeCalls: Interceptor = (next) => async (request) => {
-  const startMs = performance.now();
-  try {
-    return await next(request);
-  } finally {
-    seen.totalMs += performance.now() - startMs;
-  }
-};

@@ -12,6 +12,7 @@ import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
 import { Http2Session, type SessionHost } from "../http2/session.ts";
 import type { StreamListener } from "../http2/stream.ts";
 import type { Connection, ConnectionListener, ConnectionState } from "../transport/connector.ts";
+import { ConnectTimeout } from "./connect-timeout.ts";
 import type { KeepaliveOptions } from "./connector-options.ts";
 
 /** What connections of one connector share. */
@@ -30,14 +31,6 @@ export interface SocketConnectionOptions {
   readonly defer: (run: () => void) => void;
 }
 
-class ConnectTimeout extends Error {
-  override readonly name = "ConnectTimeout";
-
-  constructor(url: string, timeoutMs: number) {
-    super(`no HTTP/2 answer from ${url} in ${timeoutMs} ms`);
-  }
-}
-
 const defaultKeepaliveTimeoutMs = 20_000;
 
 export class SocketConnection implements Connection, SessionHost {
@@ -47,11 +40,12 @@ export class SocketConnection implements Connection, SessionHost {
   readonly #listener: ConnectionListener;
   readonly #options: SocketConnectionOptions;
   readonly #gone = Promise.withResolvers<void>();
-  readonly #opening = new AbortController();
+  /** While the socket is being opened. */
+  #opening: AbortController | undefined;
   #session: Http2Session | undefined;
   #keepalive: Keepalive | undefined;
   #cancelConnectTimeout: (() => void) | undefined;
-  /** Why the connection ends, as far as we know it better than its session. */
+  /** Why we closed it before there was a session to tell. */
   #reason: unknown;
 
   constructor(endpoint: Endpoint, listener: ConnectionListener, options: SocketConnectionOptions) {
@@ -72,9 +66,11 @@ export class SocketConnection implements Connection, SessionHost {
     this.#cancelConnectTimeout = clock.schedule(connectTimeoutMs, () => {
       if (this.state.type === "connecting") void this.close(new ConnectTimeout(this.endpoint.url, connectTimeoutMs));
     });
+    this.#opening = new AbortController();
     open(this.endpoint, this.#opening.signal).then(
       (socket) => this.#onOpen(socket),
       (error: unknown) => {
+        this.#opening = undefined;
         this.#close(error);
         this.#gone.resolve();
       },
@@ -105,15 +101,16 @@ export class SocketConnection implements Connection, SessionHost {
       this.#session.destroy(reason);
       return this.#gone.promise;
     }
-    const wasOpening = this.state.type === "connecting";
-    this.#opening.abort(reason);
+    const opening = this.#opening;
     this.#close(undefined);
-    // Else its opener says when there is nothing left of it.
-    if (!wasOpening) this.#gone.resolve();
+    // Its opener says when there is nothing left of it.
+    if (opening === undefined) this.#gone.resolve();
+    else opening.abort(reason);
     return this.#gone.promise;
   }
 
   #onOpen(socket: ByteSocket): void {
+    this.#opening = undefined;
     if (this.state.type !== "connecting") {
       socket.start({ onBytes() {}, onWritable() {}, onClosed: () => this.#gone.resolve() });
       socket.destroy();
@@ -153,9 +150,11 @@ export class SocketConnection implements Connection, SessionHost {
   }
 
   onGoaway(_lastStreamId: number, code: number, debugText: string): void {
-    if (code !== ErrorCode.noError) {
+    const session = this.#session;
+    if (code !== ErrorCode.noError && session !== undefined) {
       const text = debugText === "" ? "" : `: ${JSON.stringify(debugText)}`;
-      this.#reason ??= new Error(`the server ended the connection with ${errorCodeName(code)}${text}`);
+      // What the calls that it cuts off are told.
+      session.reason ??= new Error(`the server ended the connection with ${errorCodeName(code)}${text}`);
     }
     if (code === ErrorCode.enhanceYourCalm && debugText === "too_many_pings") this.#askLessOften();
     this.#leave();

@@ -42,7 +42,8 @@ export function createSocketConnector(open: SocketOpener, options: SocketConnect
     compressMinBytes: options.compressMinBytes ?? defaultCompressMinBytes,
     keepalive: options.keepalive,
     clock: options.clock ?? systemClock,
-    defer: options.defer ?? queueMicrotask,
+    // Called as a method, a platform may refuse it.
+    defer: options.defer ?? ((run: () => void) => queueMicrotask(run)),
   };
   checkConnectorOptions(resolved);
   // Of endpoints that complained of too many PINGs: gRFC A8.

@@ -52,6 +52,7 @@ export class Keepalive {
   /** Ends it; `onDead` is not called any more. Idempotent. */
   stop(): void {
     this.#isStopped = true;
+    this.#isSleeping = false;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
   }

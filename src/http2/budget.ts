@@ -16,14 +16,14 @@ export class Budget {
     this.#atMs = nowMs;
   }
 
-  /** Takes one; false where none is left. */
-  spend(nowMs: number): boolean {
-    if (this.#left < 1) {
+  /** Takes `count`; false where fewer are left. */
+  spend(nowMs: number, count = 1): boolean {
+    if (this.#left < count) {
       this.#left = Math.min(this.#size, this.#left + (nowMs - this.#atMs) * this.#perMs);
       this.#atMs = nowMs;
-      if (this.#left < 1) return false;
+      if (this.#left < count) return false;
     }
-    this.#left--;
+    this.#left -= count;
     return true;
   }
 

@@ -188,7 +188,12 @@ export class Http2Connection implements SenderOwner {
   /** Changes when frames come; not with the frames of one header block, but with every piece of data. */
   get readProgress(): number {
     const { blocks } = this.#inbound;
-    return blocks.openStreamId === 0 ? this.#reader.progress : -blocks.begun;
+    return blocks.openStreamId === 0 ? this.#reader.frames + this.#reader.pieces : -blocks.begun;
+  }
+
+  /** Frames that have come, or begun to. */
+  get framesRead(): number {
+    return this.#reader.frames;
   }
 
   /** Every stream, by rising id; a copy. */

@@ -36,8 +36,9 @@ export class FrameReader {
   /** A frame that comes in pieces. */
   readonly #partial: ByteBuffer = new ByteBuffer();
   #stopped = false;
-  /** Rises with every frame that begins, and with every piece of DATA. */
-  progress = 0;
+  /** Frames that began so far, and pieces of DATA that came. */
+  frames = 0;
+  pieces = 0;
 
   constructor(sink: FrameSink, maxFrameBytes: number, expectsPreface: boolean) {
     this.#sink = sink;
@@ -87,7 +88,7 @@ export class FrameReader {
   }
 
   #begin(bytes: Uint8Array, at: number): void {
-    this.progress++;
+    this.frames++;
     const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
     this.#type = bytes[at + 3] ?? 0;
     this.#flags = bytes[at + 4] ?? 0;
@@ -129,7 +130,7 @@ export class FrameReader {
     }
     const data = Math.min(this.#left - this.#padding, length - at);
     if (data > 0) {
-      this.progress++;
+      this.pieces++;
       this.#left -= data;
       at += data;
       this.#inFrame = this.#left > 0;

@@ -167,7 +167,7 @@ export class Inbound implements FrameSink, BlockSink {
     this.#streams.lastPeerId = streamId;
     if (this.#streams.isOverfull) {
       this.#streams.reset(streamId, ErrorCode.refusedStream);
-      budgets.refusal();
+      budgets.refusal(block.listBytes);
       return;
     }
     const facts: BlockFacts = block.tooLarge ? unknownRequest : judgeBlock(block);

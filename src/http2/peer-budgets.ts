@@ -37,7 +37,7 @@ export class PeerBudgets {
     this.#offences = new Budget(200, 50, nowMs);
     // A client that has not heard of the limit yet may open many more than it.
     this.#refusals = new Budget(2 * streams, 200, nowMs);
-    this.#oversize = new Budget(100, 20, nowMs);
+    this.#oversize = new Budget(50, 10, nowMs);
   }
 
   /** A frame that carries nothing: CVE-2019-9511, -9512, -9516, -9518. */
@@ -61,9 +61,9 @@ export class PeerBudgets {
     if (!this.#offences.spend(this.nowMs)) throw tooMany(`streams that had to be reset: ${what}`);
   }
 
-  /** A stream beyond what we allow. */
-  refusal(): void {
-    if (!this.#refusals.spend(this.nowMs)) throw tooMany("streams above the limit");
+  /** A stream beyond what we allow, whose headers take `headerBytes`: large ones cost more. */
+  refusal(headerBytes: number): void {
+    if (!this.#refusals.spend(this.nowMs, 1 + headerBytes / 2048)) throw tooMany("streams above the limit");
   }
 
   /** A header list beyond what we allow. */

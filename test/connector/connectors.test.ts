@@ -308,6 +308,38 @@ for (const kind of connectorKinds)
       assert.equal(reason.message, `${url} does not speak HTTP/2`);
     });
 
+    test("over TLS it proves who it is, and asks for the name that it was given", async () => {
+      const { ca, server, client: own, stranger } = makeCertificates();
+      const peer = await startH2Peer({
+        name: "p",
+        tls: { ...server, ca, requestCert: true, rejectUnauthorized: true },
+      });
+      const { connection, client } = await openReady(kind, peer.url, { tls: { ca, ...own, serverName: "localhost" } });
+      const payload = new Uint8Array(300_000).fill(3);
+      assert.deepEqual(new Uint8Array((await client.unary({ payload })).payload), payload);
+      await connection.close();
+      for (const tls of [{ ca, ...stranger }, { ca }, { ca, ...own, serverName: "elsewhere.test" }]) {
+        const refused = open(kind, peer.url, { tls });
+        refused.connection.connect();
+        assert.ok((await refused.until("closed")).reason instanceof Error);
+        assert.deepEqual(refused.states, ["closed"]);
+      }
+      await peer.close();
+    });
+
+    test("carries 200 calls at once", async () => {
+      const peer = await startH2Peer({ name: "p" });
+      const { connection, client } = await openReady(kind, peer.url);
+      const texts = Array.from({ length: 200 }, (_, index) => `t${index}`);
+      const answers = await Promise.all(texts.map((text) => client.unary({ text })));
+      assert.deepEqual(
+        answers.map(({ text }) => text),
+        texts,
+      );
+      await connection.close();
+      await peer.close();
+    });
+
     test("a peer with a certificate that is not trusted is told by the library's words", async () => {
       const peer = await startH2Peer({ tls: makeCertificates().server });
       const { connection, until } = open(kind, peer.url);

@@ -52,7 +52,8 @@ async function metadata(): Promise<EchoCalls["metadata"]> {
 /** Calls at once with a payload; how many came back whole. */
 async function whole(count: number, bytes: number): Promise<number> {
   const isWhole = async (call: number) => {
-    const payload = Uint8Array.from({ length: bytes }, (_, at) => at * 7 + call);
+    const payload = new Uint8Array(bytes);
+    for (let at = 0; at < bytes; at++) payload[at] = at * 7 + call;
     const answer = await client.unary({ text: `call ${call}`, payload });
     return answer.text === `call ${call}` && Buffer.compare(answer.payload, payload) === 0;
   };

@@ -10,6 +10,8 @@ describe("resolveServeOptions()", () => {
   test("fills in the documented defaults", () => {
     const { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service, cors, reflection } =
       resolveServeOptions({ routes });
+    const { http2, connections } = resolveServeOptions({ routes });
+    const forever = Number.POSITIVE_INFINITY;
     assert.deepEqual(
       { host, port, maxReceiveBytes, graceMs, drainMarginMs, interceptors, service, cors, reflection },
       {
@@ -24,6 +26,20 @@ describe("resolveServeOptions()", () => {
         reflection: false,
       },
     );
+    assert.ok(http2 === "node" || http2 === "lictor");
+    assert.deepEqual(connections, {
+      maxConcurrentStreams: 1000,
+      maxConnections: forever,
+      maxConnectionsPerPeer: forever,
+      life: {
+        keepaliveTimeMs: 7_200_000,
+        keepaliveTimeoutMs: 20_000,
+        minPingMs: 0,
+        maxAgeMs: forever,
+        maxAgeGraceMs: forever,
+        maxIdleMs: forever,
+      },
+    });
   });
 
   const bad: readonly (readonly [Partial<ServeOptions>, typeof TypeError | typeof RangeError, RegExp])[] = [
@@ -46,6 +62,22 @@ describe("resolveServeOptions()", () => {
     [{ cors: ["https://app.example/"] }, TypeError, /"cors\.origins"/],
     [{ service: "x" }, TypeError, /"service" is used only with "consul": received "x"/],
     [{ tls: { cert: "", key: "", requireClientCert: true } }, TypeError, /"tls.ca"/],
+    [{ http2: "nghttp2" as never }, TypeError, /"http2" must be "lictor" or "node": received "nghttp2"$/],
+    [{ maxConcurrentStreams: 0 }, RangeError, /"maxConcurrentStreams" must be an integer of at least 1: received 0$/],
+    [{ maxConcurrentStreams: 2 ** 31 }, RangeError, /"maxConcurrentStreams"/],
+    [{ maxConnections: 0 }, RangeError, /"maxConnections"/],
+    [{ maxConnections: 1.5 }, RangeError, /"maxConnections"/],
+    [{ maxConnectionsPerPeer: -1 }, RangeError, /"maxConnectionsPerPeer"/],
+    [{ http2: "lictor", keepalive: 5 as never }, TypeError, /"keepalive" must be an object: received 5$/],
+    [{ http2: "lictor", keepalive: { timeMs: 999 } }, RangeError, /"keepalive.timeMs" must be milliseconds, 1000 to/],
+    [{ http2: "lictor", keepalive: { timeoutMs: 0 } }, RangeError, /"keepalive.timeoutMs"/],
+    [{ http2: "lictor", keepalive: { minTimeMs: -1 } }, RangeError, /"keepalive.minTimeMs"/],
+    [{ http2: "lictor", maxConnectionAgeMs: 0 }, RangeError, /"maxConnectionAgeMs"/],
+    [{ http2: "lictor", maxConnectionAgeMs: 2 ** 31 }, RangeError, /"maxConnectionAgeMs"/],
+    [{ http2: "lictor", maxConnectionAgeGraceMs: Number.NaN }, RangeError, /"maxConnectionAgeGraceMs"/],
+    [{ http2: "lictor", maxConnectionIdleMs: "5" as never }, RangeError, /"maxConnectionIdleMs".*received "5"$/],
+    [{ http2: "node", keepalive: {} }, TypeError, /"keepalive" is used only with "http2" lictor/],
+    [{ http2: "node", maxConnectionIdleMs: 5 }, TypeError, /"maxConnectionIdleMs" is used only with "http2" lictor/],
   ];
   for (const [options, kind, pattern] of bad) {
     test(`refuses ${JSON.stringify(options)} with ${kind.name} that matches ${pattern}`, () => {

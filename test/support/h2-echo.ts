@@ -96,7 +96,7 @@ class EchoStream implements StreamListener {
     if (this.#path === "/hang") return;
     connection.sendHeaders(this.#stream, this.#answers.headers, undefined, false);
     if (this.#path.startsWith("/bytes/")) {
-      const body = new Uint8Array(Number(this.#path.slice("/bytes/".length)));
+      const body = new Uint8Array(Number(this.#path.slice("/bytes/".length))).fill(120);
       connection.sendData(this.#stream, undefined, body, false);
     } else {
       for (const part of this.#parts) connection.sendData(this.#stream, undefined, part, false);

@@ -62,7 +62,7 @@ export function randomFrames(random: () => number, role: Role, count: number): U
 /** A copy with some of its bytes changed, left out, doubled or moved. */
 export function mutate(random: () => number, original: Uint8Array): Uint8Array {
   const below = (end: number) => Math.floor(random() * end);
-  let bytes = original.slice();
+  let bytes: Uint8Array = original.slice();
   for (let count = 1 + below(4); count > 0; count--) {
     const at = below(bytes.length);
     const length = below(30);
@@ -157,7 +157,7 @@ export function hear(role: Role, bytes: Uint8Array, cut: () => number): Told {
     assert.equal(log.frames.at(-1)?.type, 7, "a frame after the last GOAWAY");
     assert.ok(error[0] > 0 && error[0] <= 13);
   }
-  const frames = Math.abs(connection.readProgress);
+  const frames = connection.framesRead;
   isOver = true;
   connection.abort(0);
   for (const recorder of live) assert.ok(recorder.hasEnd, "a stream was told no end");

@@ -184,7 +184,7 @@ export class Traffic {
 
   /** Frames that both sides have read. */
   get frames(): number {
-    return this.#client.connection.readProgress + this.#server.connection.readProgress;
+    return this.#client.connection.framesRead + this.#server.connection.framesRead;
   }
 
   /** Does something, anything. */

@@ -16,6 +16,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const sources: Readonly<Record<string, string>> = {
   lictor: "../../src/index.ts",
   "lictor/edge": "../../src/edge.ts",
+  "lictor/edge/tcp": "../../src/edge-tcp.ts",
   "lictor/testing": "../../src/testing/index.ts",
 };
 
@@ -109,7 +110,7 @@ function testArguments(): readonly string[] {
 }
 
 function unbuilt(code: string): string {
-  return code.replaceAll(/"(lictor(?:\/\w+)?)"/g, (whole, name: string) =>
+  return code.replaceAll(/"(lictor(?:\/\w+)*)"/g, (whole, name: string) =>
     name in sources ? `"${sources[name]}"` : whole,
   );
 }

@@ -1,5 +1,5 @@
-// `npm run size`: bundles what a Worker or a page takes of lictor/edge, minified and gzipped, and fails above the budget or where
-// a part of the package is in it that has no business there. Writes nothing into the project.
+// `npm run size`: bundles what a Worker or a page takes of lictor/edge, and a Worker of lictor/edge/tcp, minified and gzipped, and fails above
+// the budget or where a part of the package is in it that has no business there. Writes nothing into the project.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,34 +9,75 @@ import process from "node:process";
 import { gzipSync } from "node:zlib";
 import { findRuntime, projectFolder } from "./runtimes.ts";
 
-/** One way to use the entry, and its budget in bytes: the first honest build plus 10 %. */
+/** One way to use an entry, and its budget in bytes: the first honest build plus 10 %. */
 interface Use {
   readonly name: string;
+  /** The file of src that is ENTRY in the source. */
+  readonly entry: string;
   readonly source: string;
   readonly budgetBytes: number;
+  /** What it does without: how paths begin. */
+  readonly unwanted: readonly string[];
 }
 
-const uses: readonly Use[] = [
-  {
-    name: "createHelloClient",
-    source: `import { createHelloClient } from ENTRY; globalThis.hello = createHelloClient();`,
-    budgetBytes: 53_100,
-  },
-  {
-    name: "createEdgeTransport, fixed list",
-    source: `import { createEdgeTransport } from ENTRY; globalThis.transport = createEdgeTransport({ endpoints: ["https://a.test"] });`,
-    budgetBytes: 51_700,
-  },
-];
-
-/** What a plain read of Consul and a call over fetch do without. */
-const unwanted: readonly string[] = [
+/** What nobody needs who reads Consul plainly. */
+const watching = [
   "src/consul/blocking-query.ts",
   "src/consul/kv-api.ts",
   "src/consul/cluster-api.ts",
   "src/resolver/service-watch.ts",
+];
+/** What belongs to sockets. */
+const sockets = ["src/http2/", "src/grpc/", "src/connector/", "src/edge/tcp/"];
+const fetchAlone = [
+  ...watching,
+  ...sockets,
   "src/edge/service-watch-object.ts",
   "node_modules/@connectrpc/connect-node/",
+];
+const socketsAlone = [
+  "src/edge/service-watch-object.ts",
+  "src/edge/create-edge-transport.ts",
+  "node_modules/@connectrpc/connect-web/",
+  "node_modules/@connectrpc/connect-node/",
+];
+
+const uses: readonly Use[] = [
+  {
+    name: "createHelloClient",
+    entry: "edge.ts",
+    source: `import { createHelloClient } from ENTRY; globalThis.hello = createHelloClient();`,
+    budgetBytes: 53_100,
+    unwanted: fetchAlone,
+  },
+  {
+    name: "createEdgeTransport, fixed list",
+    entry: "edge.ts",
+    source: `import { createEdgeTransport } from ENTRY; globalThis.transport = createEdgeTransport({ endpoints: ["https://a.test"] });`,
+    budgetBytes: 51_700,
+    unwanted: fetchAlone,
+  },
+  {
+    name: "createEdgeTcpTransport",
+    entry: "edge-tcp.ts",
+    source: `import { createEdgeTcpTransport } from ENTRY; globalThis.transport = createEdgeTcpTransport({ service: "a" });`,
+    budgetBytes: 57_000,
+    unwanted: [...watching, ...socketsAlone, "src/edge/tcp/session-object/"],
+  },
+  {
+    name: "grpcSessionObject",
+    entry: "edge-tcp.ts",
+    source: `import { grpcSessionObject } from ENTRY; export const Sessions = grpcSessionObject((env, service) => ({ service }));`,
+    budgetBytes: 72_900,
+    unwanted: [...socketsAlone, "src/edge/endpoint-discovery.ts"],
+  },
+  {
+    name: "createSessionObjectTransport",
+    entry: "edge-tcp.ts",
+    source: `import { createSessionObjectTransport } from ENTRY; globalThis.transport = (stub) => createSessionObjectTransport(stub);`,
+    budgetBytes: 14_900,
+    unwanted: [...watching, ...socketsAlone, "src/http2/", "src/connector/", "src/edge/tcp/worker-socket.ts"],
+  },
 ];
 
 process.exitCode = main();
@@ -53,13 +94,13 @@ function main(): number {
 }
 
 /** Builds one use, prints its sizes, and returns what is wrong with it. */
-function check({ name, source, budgetBytes }: Use, folder: string): string[] {
+function check({ name, entry, source, budgetBytes, unwanted }: Use, folder: string): string[] {
   const [input, output, meta] = ["use.ts", "use.js", "meta.json"].map((file) => join(folder, file)) as [
     string,
     string,
     string,
   ];
-  writeFileSync(input, source.replace("ENTRY", JSON.stringify(`${projectFolder}src/edge.ts`)));
+  writeFileSync(input, source.replace("ENTRY", JSON.stringify(`${projectFolder}src/${entry}`)));
   const options = ["--minify", "--target=browser", `--metafile=${meta}`, `--outfile=${output}`];
   execFileSync(findRuntime("bun").path, ["build", ...options, input], { cwd: projectFolder, stdio: "pipe" });
   const bundle = readFileSync(output);

@@ -137,6 +137,14 @@ for (const kind of serverKinds) {
       });
     }
 
+    test("a deadline outlives the requests beside it", async () => {
+      // The timer of one that has ended fires no more: whoever relied on it would wait for ever.
+      const short = workers.ask<TcpCallReport[]>("/unary?delayMs=100&timeoutMs=400");
+      const long = workers.ask<TcpCallReport[]>("/unary?delayMs=20000&timeoutMs=700");
+      assert.equal((await short)[0]?.error, undefined);
+      assert.equal((await long)[0]?.error?.code, "DeadlineExceeded");
+    });
+
     test("a request makes one connection for all its calls, and closes it", async () => {
       await eventually("the object's connection alone", () => relayed.open <= 1);
       const { accepted, open } = relayed;

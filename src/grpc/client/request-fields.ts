@@ -44,7 +44,14 @@ interface MethodFields {
   readonly method: DescMethod;
   readonly prepared: PreparedFields;
   readonly bytes: number;
+  /** The metadata of the last call, how many calls in a row have had it, and the fields with it once it is worth a place in the peer's table. */
+  metadata: readonly string[];
+  repeats: number;
+  withMetadata: PreparedFields | undefined;
 }
+
+/** Calls with the same metadata after which it is taken to come again. */
+const worthPreparing = 8;
 
 export class RequestFields {
   readonly #options: RequestFieldsOptions;
@@ -80,25 +87,46 @@ export class RequestFields {
     timeout: readonly string[] | undefined,
     metadata: readonly string[],
   ): RequestHead {
+    if (fields.withMetadata !== undefined && isSame(fields.metadata, metadata)) {
+      return { prepared: fields.withMetadata, extra: timeout };
+    }
     const extra = timeout === undefined ? [] : [...timeout];
     let { prepared } = fields;
+    let isOrdinary = true;
     for (let index = 0; index + 1 < metadata.length; index += 2) {
       const name = metadata[index] ?? "";
       const value = metadata[index + 1] ?? "";
-      if (reserved.has(name)) continue;
-      if (name === "grpc-timeout") {
+      if (reserved.has(name)) {
+        isOrdinary = false;
+      } else if (name === "grpc-timeout") {
+        isOrdinary = false;
         if (timeout === undefined) extra.push(name, fitGrpcTimeout(value));
-        continue;
+      } else {
+        if (name === "user-agent") {
+          isOrdinary = false;
+          prepared = this.#withoutUserAgent(prepared);
+        }
+        extra.push(name, value);
       }
-      if (name === "user-agent") prepared = this.#withoutUserAgent(prepared);
-      extra.push(name, value);
     }
     const bytes = fields.bytes + fieldBytes(extra);
     const most = Math.min(maxMetadataBytes, this.#options.connection.peerMaxHeaderListBytes);
     if (bytes > most) {
       throw new ConnectError(`cannot send ${bytes} bytes of metadata as ${most} is the most`, Code.ResourceExhausted);
     }
+    if (isOrdinary) this.#remember(fields, metadata);
     return { prepared, extra };
+  }
+
+  /** What comes with one call after another is prepared like the method's own fields. */
+  #remember(fields: MethodFields, metadata: readonly string[]): void {
+    if (!isSame(fields.metadata, metadata)) {
+      fields.metadata = metadata;
+      fields.repeats = 0;
+      fields.withMetadata = undefined;
+    } else if (++fields.repeats >= worthPreparing) {
+      fields.withMetadata = this.#options.connection.prepare([...fields.prepared.fields, ...metadata]);
+    }
   }
 
   #timeout(timeoutMs: number): readonly string[] {
@@ -116,7 +144,14 @@ export class RequestFields {
     let known = this.#methods.get(method);
     if (known === undefined) {
       const fields = this.#requestFields(method);
-      known = { method, prepared: this.#options.connection.prepare(fields), bytes: fieldBytes(fields) };
+      known = {
+        method,
+        prepared: this.#options.connection.prepare(fields),
+        bytes: fieldBytes(fields),
+        metadata: [],
+        repeats: 0,
+        withMetadata: undefined,
+      };
       this.#methods.set(method, known);
     }
     this.#last = known;
@@ -138,4 +173,10 @@ export class RequestFields {
     const at = fields.indexOf("user-agent");
     return this.#options.connection.prepare(at === -1 ? fields : [...fields.slice(0, at), ...fields.slice(at + 2)]);
   }
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  if (one.length !== other.length) return false;
+  for (let index = 0; index < one.length; index++) if (one[index] !== other[index]) return false;
+  return true;
 }

@@ -155,13 +155,7 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   #sendStatus(status: ConnectError): void {
-    let fields: string[];
-    try {
-      fields = statusFields(status);
-    } catch (error) {
-      // Details or metadata that cannot be sent.
-      fields = statusFields(this.#statusOf(error instanceof ConnectError ? error.message : error));
-    }
+    let fields = statusFields(status);
     const context = this.#context;
     const trailer = context?.sentTrailer;
     if (trailer !== undefined) fields = [...responseFields(trailer), ...fields];

@@ -1,12 +1,21 @@
 // The object's side of one call: takes it off the stub's fetch, makes it over a transport, and answers. Keeps nothing after the call.
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Empty } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { type EnvelopedMessage, encodeEnvelopes, transformSplitEnvelope } from "@connectrpc/connect/protocol";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { maxTimerMs } from "../../../core/clock.ts";
 import { rawMethod, rawSchema } from "./raw-method.ts";
-import { kindHeader, lastEnvelope, lastFlag, metadataOf, wireType } from "./wire.ts";
+import {
+  type Frame,
+  FrameReader,
+  kindHeader,
+  lastFrame,
+  metadataOf,
+  nextFrame,
+  wireType,
+  writeFrames,
+} from "./wire.ts";
 
 /** The Worker is ours, and bounds what it sends; a message grows with what came of it. */
 const maxRequestBytes = 0xffff_ffff;
@@ -49,10 +58,7 @@ class ObjectCall {
       const message = await onlyMessage(messages);
       const response = await transport.unary(method.unary, signal, remainingMs, header, message, undefined);
       this.#end();
-      return reply(
-        response.header,
-        encodeEnvelopes(envelope(response.message), lastEnvelope(undefined, response.trailer)),
-      );
+      return reply(response.header, writeFrames(toFrame(response.message), lastFrame(undefined, response.trailer)));
     }
     const response = await transport.stream(method.stream, signal, remainingMs, header, messages, undefined);
     return reply(response.header, this.#body(response.message, response.trailer));
@@ -60,24 +66,23 @@ class ObjectCall {
 
   fail(error: unknown): Response {
     this.#end();
-    return reply(new Headers(), encodeEnvelopes(lastEnvelope(passOn(error))));
+    return reply(new Headers(), writeFrames(lastFrame(passOn(error))));
   }
 
   /** What the caller sends, in order; watches, once that has ended, whether the caller is still there. */
-  async *#messages(body: ReadableStream<Uint8Array> | null): AsyncGenerator<RawMessage> {
+  async *#messages(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Empty> {
     const reader = body?.getReader();
+    const frames = new FrameReader(maxRequestBytes);
     let isComplete = false;
     try {
-      for await (const { flags, data } of transformSplitEnvelope(maxRequestBytes)(chunksOf(reader))) {
-        if (flags === lastFlag) {
-          isComplete = true;
-          void this.#watch(reader);
-          return;
-        }
-        yield fromBinary(rawSchema, data);
+      for (;;) {
+        const frame = await nextFrame(reader, frames);
+        if (frame === undefined) throw callerGone();
+        if (frame.isLast) break;
+        yield fromBinary(rawSchema, frame.bytes);
       }
-      this.#leave();
-      throw callerGone();
+      isComplete = true;
+      void this.#watch(reader);
     } catch (error) {
       this.#leave();
       throw error;
@@ -96,7 +101,7 @@ class ObjectCall {
     this.#leave();
   }
 
-  #body(messages: AsyncIterable<RawMessage>, trailer: Headers): ReadableStream<Uint8Array> {
+  #body(messages: AsyncIterable<Empty>, trailer: Headers): ReadableStream<Uint8Array> {
     const iterator = messages[Symbol.asyncIterator]();
     return new ReadableStream<Uint8Array>(
       {
@@ -104,12 +109,12 @@ class ObjectCall {
           try {
             const { done, value } = await iterator.next();
             if (done !== true) {
-              controller.enqueue(encodeEnvelopes(envelope(value)));
+              controller.enqueue(writeFrames(toFrame(value)));
               return;
             }
-            controller.enqueue(encodeEnvelopes(lastEnvelope(undefined, trailer)));
+            controller.enqueue(writeFrames(lastFrame(undefined, trailer)));
           } catch (error) {
-            controller.enqueue(encodeEnvelopes(lastEnvelope(passOn(error))));
+            controller.enqueue(writeFrames(lastFrame(passOn(error))));
           }
           this.#end();
           controller.close();
@@ -135,9 +140,7 @@ class ObjectCall {
   }
 }
 
-type RawMessage = ReturnType<typeof fromBinary<typeof rawSchema>>;
-
-async function onlyMessage(messages: AsyncIterator<RawMessage>): Promise<RawMessage> {
+async function onlyMessage(messages: AsyncIterator<Empty>): Promise<Empty> {
   const first = await messages.next();
   const second = first.done === true ? first : await messages.next();
   if (first.done === true || second.done !== true) {
@@ -146,16 +149,8 @@ async function onlyMessage(messages: AsyncIterator<RawMessage>): Promise<RawMess
   return first.value;
 }
 
-async function* chunksOf(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const result = await reader?.read();
-    if (result === undefined || result.done) return;
-    yield result.value;
-  }
-}
-
-function envelope(message: RawMessage): EnvelopedMessage {
-  return { flags: 0, data: toBinary(rawSchema, message) };
+function toFrame(message: Empty): Frame {
+  return { bytes: toBinary(rawSchema, message), isLast: false };
 }
 
 function reply(header: Headers, body: BodyInit): Response {

@@ -3,7 +3,6 @@
 // https://developers.cloudflare.com/durable-objects/api/base/
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeEnvelopes } from "@connectrpc/connect/protocol";
 import { type Clock, systemClock } from "../../../core/clock.ts";
 import { describeValue } from "../../../core/describe-value.ts";
 import { createConsulResolver } from "../../../resolver/consul-resolver.ts";
@@ -18,7 +17,7 @@ import { createTcpConnector, type TcpConnectorOptions } from "../tcp-connector.t
 import { answerCall } from "./answer-call.ts";
 import { IdleTransport } from "./idle-transport.ts";
 import { someEndpoints } from "./some-endpoints.ts";
-import { lastEnvelope, wireType } from "./wire.ts";
+import { lastFrame, wireType, writeFrames } from "./wire.ts";
 
 /** Whom the object calls, and how. The servers are what Consul lists (`service` or `target`), or `endpoints`. */
 export interface SessionObjectOptions
@@ -135,6 +134,6 @@ function openResolver(options: SessionObjectOptions, clock: Clock): Resolver {
 }
 
 function refuse(reason: string): Response {
-  const body = encodeEnvelopes(lastEnvelope(new ConnectError(reason, Code.FailedPrecondition)));
+  const body = writeFrames(lastFrame(new ConnectError(reason, Code.FailedPrecondition)));
   return new Response(body, { headers: { "content-type": wireType } });
 }

@@ -1,20 +1,12 @@
 // The Worker's side of grpc-session-object.ts: Connect's Transport over a stub. Keeps nothing from one call to the next.
 
-import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
-import { createTransport } from "@connectrpc/connect/protocol-grpc-web";
-import { fitGrpcTimeout } from "../../../core/grpc-timeout.ts";
-import { describeError } from "../../../transport/describe-error.ts";
-import { checkDefaultTimeout } from "../../../transport/prepare-call.ts";
-import { endOfMessages, kindHeader, wireType } from "./wire.ts";
-
-/** The part of Cloudflare's DurableObjectStub that is used. */
-export interface SessionObjectStub {
-  /** For messages; a stub has it where its id was made of a name. */
-  readonly name?: string | undefined;
-  /** Sends a request to the object. */
-  fetch(url: string, init: RequestInit): Promise<Response>;
-}
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { systemClock } from "../../../core/clock.ts";
+import { encodeMessage } from "../../../grpc/client/encode-message.ts";
+import { checkDefaultTimeout, prepareCall } from "../../../transport/prepare-call.ts";
+import { askObject, readMessage, readMessages, type SessionObjectStub } from "./ask-object.ts";
+import { endOfMessages, writeFrames } from "./wire.ts";
 
 /** How calls are made. */
 export interface SessionObjectTransportOptions {
@@ -25,6 +17,8 @@ export interface SessionObjectTransportOptions {
   /** Largest message taken, in bytes. Larger ones fail with `resource_exhausted`. Default 4 MiB, as in gRPC; the object has a limit of its own. */
   readonly maxReceiveBytes?: number;
 }
+
+const maxSendBytes = 0xffff_ffff;
 
 /**
  * Creates a transport over a stub of the class that `grpcSessionObject` makes: all kinds of calls, on connections that the object keeps.
@@ -43,108 +37,45 @@ export function createSessionObjectTransport(
       `Cannot create transport as "maxReceiveBytes" must be an integer from 1 to 4294967295: received ${maxReceiveBytes}`,
     );
   }
-  const open = (kind: "unary" | "stream"): Transport =>
-    createTransport({
-      httpClient: (request) => sendToObject(stub, kind, request),
-      // An object reads no host; a stub wants a whole URL all the same.
-      baseUrl: "https://session-object.invalid",
-      useBinaryFormat: true,
-      interceptors: [...interceptors],
-      acceptCompression: [],
-      sendCompression: null,
-      compressMinBytes: 0,
-      readMaxBytes: maxReceiveBytes,
-      writeMaxBytes: 0xffff_ffff,
-      ...(defaultTimeoutMs !== undefined && { defaultTimeoutMs }),
-    });
-  return { unary: open("unary").unary, stream: open("stream").stream };
-}
-
-async function sendToObject(
-  stub: SessionObjectStub,
-  kind: string,
-  { url, header, body, signal }: UniversalClientRequest,
-): Promise<UniversalClientResponse> {
-  const headers = new Headers(header);
-  headers.set(kindHeader, kind);
-  const timeout = headers.get("grpc-timeout");
-  if (timeout !== null) headers.set("grpc-timeout", fitGrpcTimeout(timeout));
-  const description =
-    typeof stub.name === "string" ? `the Durable Object ${JSON.stringify(stub.name)}` : "the Durable Object";
-  const broken = (error: unknown): unknown =>
-    signal?.aborted
-      ? signal.reason
-      : new ConnectError(
-          `no answer from ${description}: ${describeError(error)}`,
-          Code.Unavailable,
-          undefined,
-          undefined,
-          error,
-        );
-  const answered = Promise.withResolvers<void>();
-  // Node wants to be told that it need not wait for the answer until the body has ended.
-  const streaming = { duplex: "half" };
-  let response: Response;
-  try {
-    const init: RequestInit = { method: "POST", headers, body: requestBody(body, answered.promise), ...streaming };
-    response = await stub.fetch(url, signal === undefined ? init : { ...init, signal });
-  } catch (error) {
-    answered.resolve();
-    throw broken(error);
-  }
-  if (response.headers.get("content-type") !== wireType) {
-    answered.resolve();
-    const text = (await response.text().catch(() => "")).trim().slice(0, 1024);
-    throw new ConnectError(`${description} answered ${response.status}: ${text}`, Code.Unknown);
-  }
+  const defaults = { interceptors, defaultTimeoutMs, clock: systemClock };
   return {
-    status: response.status,
-    header: response.headers,
-    trailer: new Headers(),
-    body: responseBody(response.body, broken, answered.resolve),
-  };
-}
-
-/** The messages, their end, and then nothing until the answer was read: see wire.ts. */
-function requestBody(
-  messages: AsyncIterable<Uint8Array> | undefined,
-  answered: Promise<void>,
-): ReadableStream<Uint8Array> {
-  const iterator = messages?.[Symbol.asyncIterator]();
-  let hasEnded = false;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (hasEnded) {
-          await answered;
-          controller.close();
-          return;
-        }
-        const result = await iterator?.next();
-        hasEnded = result === undefined || result.done === true;
-        controller.enqueue(result === undefined || result.done === true ? endOfMessages : result.value);
-      },
+    async unary(method, signal, timeoutMs, header, message, contextValues) {
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, defaults);
+      return runUnaryCall({
+        ...call.run,
+        req: { ...call.request, stream: false, method, message },
+        async next(request) {
+          const bytes = encodeMessage(method.input, request.message, maxSendBytes);
+          const messages = [writeFrames({ bytes, isLast: false }, endOfMessages)].values();
+          const answer = await askObject(stub, "unary", method, call.deadline, request, async () => messages.next());
+          const { message: answered, trailer } = await readMessage(method.output, answer, maxReceiveBytes);
+          const { header } = answer;
+          return { stream: false, service: method.parent, method, header, message: answered, trailer };
+        },
+      });
     },
-    { highWaterMark: 0 },
-  );
-}
-
-async function* responseBody(
-  body: ReadableStream<Uint8Array> | null,
-  broken: (error: unknown) => unknown,
-  onEnd: () => void,
-): AsyncGenerator<Uint8Array> {
-  const reader = body?.getReader();
-  try {
-    for (;;) {
-      const result = await reader?.read();
-      if (result === undefined || result.done) return;
-      yield result.value;
-    }
-  } catch (error) {
-    throw broken(error);
-  } finally {
-    onEnd();
-    void reader?.cancel().catch(() => {});
-  }
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
+      const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, defaults);
+      return runStreamingCall({
+        ...call.run,
+        req: { ...call.request, stream: true, method, message: input },
+        async next(request) {
+          const iterator = request.message[Symbol.asyncIterator]();
+          let hasEnded = false;
+          const answer = await askObject(stub, "stream", method, call.deadline, request, async () => {
+            if (hasEnded) return { done: true, value: undefined };
+            const { done, value } = await iterator.next();
+            hasEnded = done === true;
+            const frame = hasEnded
+              ? endOfMessages
+              : { bytes: encodeMessage(method.input, value, maxSendBytes), isLast: false };
+            return { value: writeFrames(frame) };
+          });
+          const trailer = new Headers();
+          const message = readMessages(method.output, answer, trailer, maxReceiveBytes);
+          return { ...request, stream: true, header: answer.header, trailer, message };
+        },
+      });
+    },
+  };
 }
