@@ -4,7 +4,7 @@ import type { Side } from "./cores.ts";
 import type { Results } from "./results.ts";
 
 const width = 720;
-const labelWidth = 128;
+const labelWidth = 150;
 const valueWidth = 76;
 const barHeight = 20;
 const rowHeight = 28;
@@ -48,7 +48,7 @@ export function drawChart(results: Results): string {
   const height = y - panelGap + 6;
   const { runtime, runtimeVersion, machine, rounds, date } = results;
   const title = `Unary gRPC calls on ${nameOf(runtime)} ${runtimeVersion}: small message, 64 in flight`;
-  const subtitle = `${machine.cpu}, one core a side, medians of ${rounds} rounds, ${date.slice(0, 10)}; shorter is better`;
+  const subtitle = `${machine.cpu}, ${machine.isPinned ? "one core a side" : "cores shared"}, medians of ${rounds} rounds, ${date.slice(0, 10)}; shorter is better`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeXml(title)}">`,
     `<style>${style}\n</style>`,

@@ -63,13 +63,14 @@ export function formatResults(results: Results): string {
     ]),
     section(
       "Targets",
-      ["figure", "side", "must", "measured", ""],
-      results.targets.map(({ figure, side, must, measured, isMet }) => [
+      ["figure", "side", "kind", "bound", "measured", ""],
+      results.targets.map(({ figure, side, kind, bound, measured, isMet }) => [
         figure,
         side,
-        must,
+        kind,
+        bound,
         formatNumber(measured),
-        isMet === null ? "not measured" : isMet ? "met" : "MISSED",
+        isMet === null ? "not measured" : isMet ? "met" : kind === "must" ? "MISSED" : "missed",
       ]),
     ),
   ];

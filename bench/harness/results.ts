@@ -23,12 +23,14 @@ export interface OpenStreams extends Footprint {
   readonly wallMs: number;
 }
 
-/** A row of the table of targets. */
+/** A target, and what became of it. */
 export interface TargetResult {
   readonly figure: string;
   readonly side: Side;
-  /** What is compared with what, and the bound: "<= 0.1x grpc-js". */
-  readonly must: string;
+  /** Whether it must be met, or is where lictor wants to be. */
+  readonly kind: "must" | "aim";
+  /** The bound, and of what: "<= 0.1x grpc-js". */
+  readonly bound: string;
   /** null where one of its figures could not be taken. */
   readonly measured: number | null;
   readonly isMet: boolean | null;

@@ -12,7 +12,7 @@ export function growRing<T extends HasId>(old: readonly (T | undefined)[]): (T |
   return ring;
 }
 
-const initialSlots = 64;
+const initialSlots = 16;
 const maxSlots = 16384;
 
 /**

@@ -1,7 +1,7 @@
 // Connect's Transport over many endpoints: every call is picked anew, sent on that endpoint's connection, and sent elsewhere
 // where the first did not process it. Knows no network: endpoints come from a Resolver, connections from a Connector.
 
-import type { Interceptor, Transport } from "@connectrpc/connect";
+import { ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { NewPicker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
@@ -16,7 +16,7 @@ import type { Connector } from "./connector.ts";
 import { interceptStream, interceptUnary } from "./intercepted-call.ts";
 import { Placement } from "./placement.ts";
 import { checkDefaultTimeout, timeoutOf } from "./prepare-call.ts";
-import { StreamSending, UnarySending } from "./sendings.ts";
+import { StreamSending } from "./sendings.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
 export interface BalancingOptions {
@@ -84,10 +84,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           const settings = { signal, timeoutMs: limitMs, header, contextValues };
           return interceptUnary(placement, interceptors, method, message, settings);
         }
-        const sending = new UnarySending(clock, method, header, message, contextValues);
-        return placement.place(sending, signal, limitMs, undefined);
+        return placement.unary(method, signal, limitMs, header, message, contextValues, undefined);
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(ConnectError.from(error));
       }
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
@@ -98,9 +97,9 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           return interceptStream(placement, interceptors, method, input, settings);
         }
         const sending = new StreamSending(placement, method, header, input, contextValues, true);
-        return placement.place(sending, signal, limitMs, undefined);
+        return placement.stream(sending, signal, limitMs, undefined);
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(ConnectError.from(error));
       }
     },
     close,

@@ -3,6 +3,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import type { CallSignal } from "../core/call-signal.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
 
@@ -19,24 +20,30 @@ export function timedOut(text = ""): ConnectError {
   return new ConnectError(`the operation timed out${text}`, Code.DeadlineExceeded);
 }
 
-export class CallScope implements Deadlined {
+/** Is itself the signal of attempts that take any CallSignal. */
+export class CallScope implements Deadlined, CallSignal {
   dueMs = 0;
   nextDue: Deadlined | undefined = undefined;
   previousDue: Deadlined | undefined = undefined;
   /** How many of the call's attempts wait for something to pick. */
   waiting = 0;
-  /** How many attempts are under way. */
+  /** How many attempts have the AbortSignal. */
   attempts = 0;
   /** What an interceptor has put in the place of the request's signal. */
   givenSignal: AbortSignal | undefined = undefined;
   readonly #surroundings: CallSurroundings;
   readonly #caller: AbortSignal | undefined;
-  readonly #hasDeadline: boolean;
+  readonly #timeoutMs: number | undefined;
+  /** No time has passed since the deadline was set. */
+  #isStarting = false;
   #controller: AbortController | undefined = undefined;
   /** Whether interceptors have seen the signal: then it has to tell them of an end in order, too. */
   #isShown = false;
   #state: "open" | "aborted" | "ended" = "open";
-  #reason: unknown = undefined;
+  reason: unknown = undefined;
+  /** Attempts that listen to the scope itself: there is seldom more than one. */
+  #listener: (() => void) | undefined = undefined;
+  #moreListeners: (() => void)[] | undefined = undefined;
   #reject: ((error: ConnectError) => void) | undefined = undefined;
   #cancelCut: (() => void) | undefined = undefined;
 
@@ -44,7 +51,7 @@ export class CallScope implements Deadlined {
   constructor(surroundings: CallSurroundings, caller: AbortSignal | undefined, timeoutMs: number | undefined) {
     this.#surroundings = surroundings;
     this.#caller = caller;
-    this.#hasDeadline = timeoutMs !== undefined;
+    this.#timeoutMs = timeoutMs;
     if (timeoutMs !== undefined) surroundings.deadlines.add(this, timeoutMs);
     if (caller === undefined) return;
     if (caller.aborted) this.handleEvent();
@@ -53,14 +60,38 @@ export class CallScope implements Deadlined {
 
   /** The deadline, by the clock; undefined without one. */
   get untilMs(): number | undefined {
-    return this.#hasDeadline ? this.dueMs : undefined;
+    return this.#timeoutMs === undefined ? undefined : this.dueMs;
   }
 
-  /** For attempts: aborts at the deadline, with the caller's signal, when the call has failed, and when it is over without them. */
+  /** Until the deadline, in milliseconds; undefined without one. */
+  remainingMs(): number | undefined {
+    if (this.#timeoutMs === undefined || this.#isStarting) return this.#timeoutMs;
+    return this.dueMs - this.#surroundings.clock.now();
+  }
+
+  get aborted(): boolean {
+    return this.#state !== "open";
+  }
+
+  addEventListener(_type: "abort", listener: () => void): void {
+    if (this.#listener === undefined) {
+      this.#listener = listener;
+      return;
+    }
+    this.#moreListeners ??= [];
+    this.#moreListeners.push(listener);
+  }
+
+  removeEventListener(_type: "abort", listener: () => void): void {
+    if (this.#listener === listener) this.#listener = undefined;
+    else this.#moreListeners = this.#moreListeners?.filter((other) => other !== listener);
+  }
+
+  /** For other attempts. Aborts as the scope does: at the deadline, with the caller's signal, and when the call is over without them. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#state !== "open") this.#controller.abort(this.#reason);
+      if (this.#state !== "open") this.#controller.abort(this.reason);
     }
     return this.#controller.signal;
   }
@@ -76,9 +107,12 @@ export class CallScope implements Deadlined {
    * that has aborted; and does not wait for interceptors that hang beyond deadline or abort.
    */
   run<R>(start: () => Promise<R>, endsWithAnswer: boolean): Promise<R> {
+    // Nothing can end the call before the interceptors do.
+    if (this.#timeoutMs === undefined && this.#caller === undefined && endsWithAnswer) return this.#follow(start);
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       const fail = (error: unknown) => reject(this.fail(error));
+      this.#isStarting = true;
       try {
         start().then((answer) => {
           if (endsWithAnswer) this.end();
@@ -87,7 +121,18 @@ export class CallScope implements Deadlined {
       } catch (error) {
         fail(error);
       }
+      this.#isStarting = false;
     });
+  }
+
+  async #follow<R>(start: () => Promise<R>): Promise<R> {
+    try {
+      const answer = await start();
+      this.end();
+      return answer;
+    } catch (error) {
+      throw this.fail(error);
+    }
   }
 
   /** The call is over. Idempotent. */
@@ -98,7 +143,7 @@ export class CallScope implements Deadlined {
 
   /** The call has failed. Returns what to tell the caller. */
   fail(error: unknown): ConnectError {
-    const told = this.#state === "aborted" ? ConnectError.from(this.#reason, Code.Canceled) : ConnectError.from(error);
+    const told = this.#state === "aborted" ? ConnectError.from(this.reason, Code.Canceled) : ConnectError.from(error);
     if (this.#state === "open") this.#finish("ended", told);
     this.#release();
     return told;
@@ -125,11 +170,16 @@ export class CallScope implements Deadlined {
 
   #finish(state: "aborted" | "ended", reason: unknown): void {
     this.#state = state;
-    this.#reason = reason;
+    this.reason = reason;
     this.#surroundings.deadlines.remove(this);
     this.#caller?.removeEventListener("abort", this);
     // Dispatching the event costs more than all of this: not where nobody can be listening.
     if (state === "aborted" || this.#isShown || this.attempts > 0) this.#controller?.abort(reason);
+    if (this.#listener === undefined && this.#moreListeners === undefined) return;
+    const listeners = [this.#listener, ...(this.#moreListeners ?? [])];
+    this.#listener = undefined;
+    this.#moreListeners = undefined;
+    for (const listener of listeners) listener?.();
   }
 
   #release(): void {

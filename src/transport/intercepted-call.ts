@@ -10,6 +10,7 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import {
+  ConnectError,
   type ContextValues,
   createContextValues,
   type Interceptor,
@@ -21,7 +22,8 @@ import { runStreamingCall } from "@connectrpc/connect/protocol";
 import { CallScope } from "./call-scope.ts";
 import type { Placement } from "./placement.ts";
 import { placeholderUrl } from "./prepare-call.ts";
-import { StreamSending, UnarySending } from "./sendings.ts";
+import { headersInit, requestHeaders } from "./request-headers.ts";
+import { StreamSending } from "./sendings.ts";
 import { tellOfEnd } from "./streams.ts";
 
 /** What the caller asked for, but for the messages. */
@@ -44,11 +46,14 @@ export function interceptUnary<I extends DescMessage, O extends DescMessage>(
   return scope.run(() => {
     const first = new InterceptedRequest<I, O>(scope, method, create(method.input, message), settings);
     const next = (request: UnaryRequest<I, O>): Promise<UnaryResponse<I, O>> => {
-      // The request is not asked for its own: that would show it.
-      const signal = request === first ? (scope.givenSignal ?? scope.signal) : request.signal;
+      // The request is not asked for its own signal: that would make one.
+      const signal = request === first ? scope.givenSignal : request.signal;
       const { method, header, message, contextValues } = request;
-      const sending = new UnarySending(placement.clock, method, header, message, contextValues);
-      return placement.place(sending, signal, undefined, scope);
+      try {
+        return placement.unary(method, signal, undefined, headersInit(header), message, contextValues, scope);
+      } catch (error) {
+        return Promise.reject(ConnectError.from(error));
+      }
     };
     return applyInterceptors(next, interceptors)(first);
   }, true);
@@ -79,7 +84,7 @@ export function interceptStream<I extends DescMessage, O extends DescMessage>(
       },
       next: ({ method, signal, header, message, contextValues }) => {
         const sending = new StreamSending<I, O>(placement, method, header, message, contextValues, false);
-        return placement.place(sending, signal, undefined, scope);
+        return placement.stream(sending, signal, undefined, scope);
       },
     });
     return Object.assign(response, { message: tellOfEnd(response.message, scope) });
@@ -105,7 +110,7 @@ class InterceptedRequest<I extends DescMessage, O extends DescMessage> implement
   constructor(scope: CallScope, method: DescMethodUnary<I, O>, message: MessageShape<I>, settings: CallSettings) {
     this.service = method.parent;
     this.url = urlOf(method);
-    this.header = new Headers(settings.header);
+    this.header = requestHeaders(settings.header);
     this.contextValues = settings.contextValues ?? createContextValues();
     this.message = message;
     this.method = method;

@@ -1,7 +1,8 @@
 // Where a call goes: waits until there is something to pick, sends the call on a picked connection, and elsewhere where that one did not
-// process it. Knows neither interceptors nor what a call is made of.
+// process it. Runs no interceptors.
 
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { ignoreOutcome, type PickResult } from "../balancer/picker.ts";
 import { callFate, markUnprocessed } from "../core/call-fate.ts";
@@ -11,18 +12,7 @@ import type { Resolver } from "../resolver/resolver.ts";
 import { type CallScope, type CallSurroundings, timedOut } from "./call-scope.ts";
 import type { ConnectionPool, PoolState } from "./connection-pool.ts";
 import { describeError } from "./describe-error.ts";
-
-/** A call as its placement sees it. */
-export interface Sending<R> {
-  /** Makes one attempt. The transport heeds signal and timeout by itself. */
-  send(transport: Transport, signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<R>;
-  /** An attempt was answered. Reports its end to the pick, now or later, and returns what the caller gets. `startMs` is of no use where the pick has `ignoreOutcome`. */
-  answered(response: R, picked: PickResult, startMs: number): R;
-  /** Whether another attempt could be made: nothing of the caller's is used up. */
-  mayRepeat(): boolean;
-  /** No attempt will be made any more. */
-  failed(error: ConnectError): void;
-}
+import { type Sending, type StreamSending, UnarySending } from "./sendings.ts";
 
 /** What a placement needs. */
 export interface PlacementOptions {
@@ -32,6 +22,16 @@ export interface PlacementOptions {
   readonly deadlines: DeadlineQueue;
   /** How long a call without a deadline waits until there is something to pick. */
   readonly waitTimeoutMs: number;
+}
+
+/** What has happened to a call before it is placed in earnest. */
+interface Begun {
+  /** The call's deadline by the clock. */
+  readonly untilMs: number | undefined;
+  /** Where it goes first. */
+  readonly picked?: PickResult | undefined;
+  /** Where it was not taken. */
+  readonly refused?: { readonly id: string; readonly error: ConnectError };
 }
 
 export class Placement implements CallSurroundings {
@@ -50,67 +50,111 @@ export class Placement implements CallSurroundings {
   }
 
   /**
-   * Places a call: on one connection after another, as long as attempts end unprocessed, on each endpoint at most once. Rejects with a
-   * ConnectError. `signal` and `timeoutMs` are those of the whole call; a `scope` has a deadline of its own, which its signal knows.
+   * Places a unary call. `signal` and `timeoutMs` are those of the whole call; of one with a `scope`, that has the deadline, and is its
+   * signal where there is no other. Rejects with a ConnectError.
    */
-  async place<R>(
-    sending: Sending<R>,
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    message: MessageInitShape<I>,
+    contextValues: ContextValues | undefined,
+    scope: CallScope | undefined,
+  ): Promise<UnaryResponse<I, O>> {
+    const { state } = this.#pool;
+    const callSignal = signal ?? scope;
+    let picked: PickResult | undefined;
+    if (state.type === "ready" && !callSignal?.aborted) {
+      picked = state.picker.pick();
+      const caller = picked?.done === ignoreOutcome ? this.#pool.connection(picked.endpoint.id)?.caller : undefined;
+      if (picked !== undefined && caller !== undefined) {
+        // The call's end is nobody's business but the caller's: whose promise is the connection's own.
+        const { id } = picked.endpoint;
+        const untilMs = scope === undefined ? this.#untilMs(timeoutMs) : scope.untilMs;
+        const remainingMs = scope === undefined ? timeoutMs : scope.remainingMs();
+        return caller.unaryCall(method, callSignal, wholeMs(remainingMs), header, message, (error) => {
+          if (callFate(error) !== "unprocessed") return undefined;
+          const sending = new UnarySending(this.clock, method, header, message, contextValues);
+          return this.place(sending, signal, { untilMs, refused: { id, error } }, scope);
+        });
+      }
+    }
+    const sending = new UnarySending(this.clock, method, header, message, contextValues);
+    return this.place(sending, signal, { untilMs: scope?.untilMs ?? this.#untilMs(timeoutMs), picked }, scope);
+  }
+
+  /** Places a stream, in the same way. */
+  stream<I extends DescMessage, O extends DescMessage>(
+    sending: StreamSending<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    scope: CallScope | undefined,
+  ): Promise<StreamResponse<I, O>> {
+    return this.place(sending, signal, { untilMs: scope?.untilMs ?? this.#untilMs(timeoutMs) }, scope);
+  }
+
+  #untilMs(timeoutMs: number | undefined): number | undefined {
+    return timeoutMs === undefined ? undefined : this.clock.now() + timeoutMs;
+  }
+
+  /** Sends a call on one connection after another, as long as attempts end unprocessed, on each endpoint at most once. */
+  async place<R>(
+    sending: Sending<R>,
+    givenSignal: AbortSignal | undefined,
+    { untilMs, picked, refused }: Begun,
     scope: CallScope | undefined,
   ): Promise<R> {
     const { clock } = this;
     const pool = this.#pool;
-    if (pool.state.type === "unresolved") pool.start();
-    let untilMs: number | undefined;
-    let remainingMs = timeoutMs;
-    if (scope !== undefined) {
-      scope.attempts++;
-      untilMs = scope.untilMs;
-      if (untilMs !== undefined) remainingMs = untilMs - clock.now();
-    } else if (timeoutMs !== undefined) untilMs = clock.now() + timeoutMs;
-    let giveUpMs: number | undefined;
-    let tried: Set<string> | undefined;
+    const signal = givenSignal ?? scope?.signal;
+    const tried = new Set<string>();
     let lastError: ConnectError | undefined;
+    let giveUpMs: number | undefined;
+    let next = picked;
+    if (scope !== undefined) scope.attempts++;
+    if (refused !== undefined) {
+      tried.add(refused.id);
+      lastError = refused.error;
+    }
     try {
+      if (pool.state.type === "unresolved") pool.start();
       for (;;) {
         if (signal?.aborted) throw getAbortSignalReason(signal);
+        if (lastError !== undefined && untilMs !== undefined && clock.now() >= untilMs) throw timedOut();
         const { state } = pool;
         if (state.type !== "ready") {
           this.#demandPatience(state, lastError);
           giveUpMs ??= clock.now() + this.#waitTimeoutMs;
           await this.#change(signal, untilMs, giveUpMs, scope);
-          if (untilMs !== undefined) remainingMs = untilMs - clock.now();
           continue;
         }
-        const picked = state.picker.pick(tried);
+        const picked = next ?? state.picker.pick(tried);
+        next = undefined;
         // Every ready endpoint has refused this call.
         if (picked === undefined) {
           throw lastError ?? new ConnectError("the balancer picked no endpoint", Code.Unavailable);
         }
         const { id, url } = picked.endpoint;
-        const startMs = picked.done === ignoreOutcome ? 0 : clock.now();
+        const startMs = clock.now();
         // So they have for a picker that does not heed what it must not pick.
-        if (lastError !== undefined && tried?.has(id)) {
-          picked.done({ latencyMs: clock.now() - startMs, error: lastError });
+        if (lastError !== undefined && tried.has(id)) {
+          picked.done({ latencyMs: 0, error: lastError });
           throw lastError;
         }
+        tried.add(id);
         let response: R;
         try {
           const connection = pool.connection(id);
           if (connection === undefined) {
             throw markUnprocessed(new ConnectError(`the connection to ${url} was lost`, Code.Unavailable));
           }
+          const remainingMs = untilMs === undefined ? undefined : untilMs - startMs;
           response = await sending.send(connection.transport, signal, wholeMs(remainingMs));
         } catch (error) {
-          const nowMs = clock.now();
-          picked.done({ latencyMs: nowMs - startMs, error });
+          picked.done({ latencyMs: clock.now() - startMs, error });
           if (callFate(error) !== "unprocessed" || !sending.mayRepeat()) throw error;
           lastError = ConnectError.from(error);
-          tried ??= new Set();
-          tried.add(id);
-          if (untilMs !== undefined) remainingMs = untilMs - nowMs;
-          if (remainingMs !== undefined && remainingMs <= 0) throw timedOut();
           continue;
         }
         return sending.answered(response, picked, startMs);

@@ -3,12 +3,23 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { ConnectError, ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
-import { ignoreOutcome, type PickResult } from "../balancer/picker.ts";
+import type { PickResult } from "../balancer/picker.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
 import { type CallSurroundings, timedOut } from "./call-scope.ts";
-import type { Sending } from "./placement.ts";
 import { tellOfEnd, type UnreadMessages, unlessRead } from "./streams.ts";
+
+/** A call as its placement sees it. */
+export interface Sending<R> {
+  /** Makes one attempt. The transport heeds signal and timeout by itself. */
+  send(transport: Transport, signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<R>;
+  /** An attempt was answered. Reports its end to the pick, now or later, and returns what the caller gets. */
+  answered(response: R, picked: PickResult, startMs: number): R;
+  /** Whether another attempt could be made: nothing of the caller's is used up. */
+  mayRepeat(): boolean;
+  /** No attempt will be made any more. */
+  failed(error: ConnectError): void;
+}
 
 /** A unary call: its message can be sent as often as need be. */
 export class UnarySending<I extends DescMessage, O extends DescMessage> implements Sending<UnaryResponse<I, O>> {
@@ -41,7 +52,7 @@ export class UnarySending<I extends DescMessage, O extends DescMessage> implemen
   }
 
   answered(response: UnaryResponse<I, O>, picked: PickResult, startMs: number): UnaryResponse<I, O> {
-    if (picked.done !== ignoreOutcome) picked.done({ latencyMs: this.#clock.now() - startMs });
+    picked.done({ latencyMs: this.#clock.now() - startMs });
     return response;
   }
 

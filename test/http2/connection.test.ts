@@ -151,6 +151,23 @@ describe("Http2Connection", () => {
     assert.equal(pair.client.canOpen, true);
   });
 
+  test("opens no stream while too much waits, and tells a client when it has gone", () => {
+    const pair = createHttp2Pair({ client: { maxPendingBytes: 1_000_000 }, consume: false });
+    pair.run();
+    const { stream } = call(pair, new Uint8Array(2_000_000));
+    pair.run();
+    assert.equal(pair.client.canOpen, false);
+    assert.equal(pair.slots, 0);
+    const taken = pair.taken[0];
+    assert.ok(taken !== undefined && stream !== undefined);
+    while (pair.client.pendingBytes > 0) {
+      pair.server.consumed(taken.stream, taken.stream.heldBytes);
+      pair.run();
+    }
+    assert.equal(pair.slots, 1);
+    assert.equal(pair.client.canOpen, true);
+  });
+
   test("resets what lies above a GOAWAY as unprocessed, and finishes what lies below", () => {
     const pair = createHttp2Pair();
     pair.run();

@@ -108,11 +108,13 @@ describe("HeaderDecoder", () => {
     });
   }
 
-  test("decode() gives the same block for the same bytes until the table changes", () => {
+  test("decode() gives the same block for bytes that come often, until the table changes", () => {
     const decoder = new HeaderDecoder(limits);
+    decode(decoder, "82");
     const first = decode(decoder, "82");
     assert.equal(decode(decoder, "82"), first);
-    decode(decoder, "400161016200".slice(0, 10));
+    // A literal that enters the table.
+    decode(decoder, "4001610162");
     const later = decode(decoder, "82");
     assert.notEqual(later, first);
     assert.deepEqual(later.fields, first.fields);

@@ -82,7 +82,7 @@ class EchoStream implements StreamListener {
   }
 
   onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {
-    if (to > from) this.#parts.push(bytes.slice(from, to));
+    if (to > from) this.#parts.push(new Uint8Array(bytes.subarray(from, to)));
     this.#session.connection.consumed(this.#stream, to - from);
     if (end) this.#answer();
   }
@@ -145,12 +145,15 @@ export interface H2Client extends AsyncDisposable {
 }
 
 /** Connects to a port of the loopback; resolves when the server's settings have come. */
-export async function connectH2(port: number, options: H2Options = {}): Promise<H2Client> {
+export async function connectH2(
+  port: number,
+  options: H2Options = {},
+): Promise<H2Client & { readonly socket: net.Socket }> {
   const socket = net.connect(port, "127.0.0.1");
   await once(socket, "connect");
   const client = callOn(wrapNodeSocket(socket), options);
   await client.ready;
-  return client;
+  return { ...client, socket };
 }
 
 /** A client on a socket that is connected. */

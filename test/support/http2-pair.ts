@@ -52,6 +52,8 @@ export interface Http2Pair {
   readonly errors: (readonly [role: string, code: number, reason: string])[];
   /** Streams that the server took, in order, with what it heard on them. */
   readonly taken: { readonly stream: Stream; readonly block: HeaderBlock; readonly recorder: Recorder }[];
+  /** How often the client was told that it may open a stream again. */
+  readonly slots: number;
   /** Moves bytes both ways until none is left. `cut` says how long the next piece is. */
   run(cut?: () => number): void;
 }
@@ -70,12 +72,15 @@ export interface Http2PairOptions {
 export function createHttp2Pair(options: Http2PairOptions = {}): Http2Pair {
   const errors: (readonly [string, number, string])[] = [];
   const taken: Http2Pair["taken"] = [];
+  let slots = 0;
   const host = (role: string): Http2Host => ({
     onOutput() {},
     onSettings() {},
     onGoaway() {},
     onIdle() {},
-    onSlot() {},
+    onSlot() {
+      slots++;
+    },
     onError: (code, reason) => errors.push([role, code, reason]),
     onStream(stream, block, end) {
       const recorder = createRecorder(() => pair.server, options.consume);
@@ -108,6 +113,9 @@ export function createHttp2Pair(options: Http2PairOptions = {}): Http2Pair {
     server,
     errors,
     taken,
+    get slots() {
+      return slots;
+    },
     run(cut) {
       while (move(client, server, cut) + move(server, client, cut) > 0);
     },

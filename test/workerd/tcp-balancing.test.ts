@@ -40,9 +40,11 @@ const ours = serverKinds[0] as ServerKind;
 
 describe("balancing over TCP from workerd", { timeout: 60_000 }, () => {
   let servers: RelayedServer[] = [];
+  let lone: RelayedServer;
   let workers: TestWorkers;
   before(async () => {
     servers = await Promise.all(["a", "b", "c"].map((name) => startRelayed(ours, name)));
+    lone = await startRelayed(ours, "lone");
     // Endpoints are called in the order of their ids.
     servers.sort((one, other) => (one.url < other.url ? -1 : 1));
     const endpoints = servers.map(({ url }) => url);
@@ -52,7 +54,7 @@ describe("balancing over TCP from workerd", { timeout: 60_000 }, () => {
       worker("three", { endpoints, maxConnections: 3 }),
       worker("dead", { endpoints: [dead, ...endpoints.slice(0, 1)] }),
       worker("none", { endpoints: [dead] }),
-      worker("idle", { endpoints: endpoints.slice(0, 1) }, { endpoints: endpoints.slice(0, 1), idleMs: 300 }),
+      worker("idle", {}, { endpoints: [lone.url], idleMs: 500 }),
       worker("one-server", { endpoints: endpoints.slice(0, 1) }),
       worker("few", { endpoints }, { endpoints, maxConnections: 2 }),
       worker("bad", { endpoints }, { endpoints: ["ftp://nowhere"] }),
@@ -60,7 +62,7 @@ describe("balancing over TCP from workerd", { timeout: 60_000 }, () => {
   });
   after(async () => {
     await workers?.[Symbol.asyncDispose]();
-    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    await Promise.all([...servers, lone].map((server) => server?.[Symbol.asyncDispose]()));
   });
   const ask = (path: string, name: string) => workers.ask<TcpCallReport[]>(path, name);
 
@@ -153,13 +155,11 @@ describe("balancing over TCP from workerd", { timeout: 60_000 }, () => {
   });
 
   test("an idle object lets its connections go, and connects again when it is called", async () => {
-    const [server] = servers;
-    assert.ok(server);
-    await eventually("quiet", () => server.open === 0);
     assert.deepEqual(errorsOf(await ask("/unary?object=idle", "idle")), []);
-    assert.equal(server.open, 1);
-    await eventually("the end of the connection", () => server.open === 0, 3000);
+    assert.deepEqual([lone.open, lone.accepted], [1, 1]);
+    await eventually("the end of the connection", () => lone.open === 0, 3000);
     assert.deepEqual(errorsOf(await ask("/unary?object=idle", "idle")), []);
+    assert.equal(lone.accepted, 2);
   });
 
   test("an object whose options are no good says so in every call", async () => {

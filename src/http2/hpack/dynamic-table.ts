@@ -11,7 +11,7 @@ export function fieldSize(name: string, value: string): number {
 /** Entries, the newest first. Each has a serial number that never changes while it stays: 0 for the first one ever, then 1, 2 … */
 export class DynamicTable {
   /** Names and values in turn by serial number, in a ring. */
-  #ring: (string | undefined)[] = new Array(64);
+  #ring: (string | undefined)[] = new Array(16);
   /** Serial number of the next entry. */
   #next = 0;
   #count = 0;

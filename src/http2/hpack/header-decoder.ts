@@ -15,6 +15,8 @@ export interface HeaderBlock {
   readonly listBytes: number;
   /** What the layer above worked out from these fields; it alone writes and reads it. */
   derived: unknown;
+  /** The same for the rules of HTTP: field-rules.ts alone writes and reads it. */
+  judged: unknown;
 }
 
 /** The bytes are no header block: the connection must end with COMPRESSION_ERROR (RFC 9113, section 4.3). */
@@ -51,7 +53,9 @@ export interface HeaderDecoderLimits {
 export class HeaderDecoder {
   readonly #table: DynamicTable;
   readonly #limits: HeaderDecoderLimits;
-  readonly #memory: (RememberedBlock | undefined)[] = new Array(memorySlots);
+  #memory: (RememberedBlock | undefined)[] = [];
+  /** Hashes of the blocks seen last, by slot: one is remembered the second time, as those that differ every time never come again. */
+  readonly #seen: Int32Array = new Int32Array(memorySlots);
   /** Changes with the table. */
   #version = 0;
   /** The part being read. */
@@ -82,7 +86,12 @@ export class HeaderDecoder {
     const version = this.#version;
     const block = this.#decode(bytes, from, to);
     // A block that changed the table means something else the next time.
-    if (version === this.#version) this.#memory[slot] = { bytes: bytes.slice(from, to), version, block };
+    if (version !== this.#version) return block;
+    if (this.#seen[slot] === hash) {
+      // A copy: `slice` of a node Buffer would keep the whole of what came with it.
+      this.#memory[slot] = { bytes: new Uint8Array(bytes.subarray(from, to)), version, block };
+    }
+    this.#seen[slot] = hash;
     return block;
   }
 
@@ -136,7 +145,7 @@ export class HeaderDecoder {
         fields.push(name, value);
       }
     }
-    return { fields, tooLarge, listBytes, derived: undefined };
+    return { fields, tooLarge, listBytes, derived: undefined, judged: undefined };
   }
 
   #literalName(index: number): string {

@@ -13,6 +13,9 @@ const notIndexed: ReadonlySet<string> = new Set(["content-length", "date", "grpc
 /** The largest table we use, whatever the peer allows: what it costs both sides stays bounded. */
 const maxTableBytes = 4096;
 
+/** What goes once only is worth no Huffman code up to this length: it costs both sides more time than the bytes are worth. */
+const shortText = 32;
+
 /** Pairs seen once, waiting to be seen again; emptied when so many. */
 const maxCandidates = 128;
 
@@ -69,20 +72,20 @@ export class HeaderEncoder {
     let end = at;
     for (let index = 0; index + 1 < fields.length; index += 2) {
       const name = fields[index] ?? "";
-      end = this.#literal(neverIndexed.has(name) ? 0x10 : 0, 4, name, fields[index + 1] ?? "", out, end);
+      end = this.#literal(neverIndexed.has(name) ? 0x10 : 0, 4, name, fields[index + 1] ?? "", out, end, shortText);
     }
     return end;
   }
 
   #field(name: string, value: string, out: Uint8Array, at: number): number {
-    if (neverIndexed.has(name)) return this.#literal(0x10, 4, name, value, out, at);
+    if (neverIndexed.has(name)) return this.#literal(0x10, 4, name, value, out, at, 0);
     const key = pairKey(name, value);
     const staticIndex = staticPairs.get(key);
     if (staticIndex !== undefined) return putInteger(0x80, 7, staticIndex, out, at);
     const serial = this.#pairs.get(key);
     if (serial !== undefined) return putInteger(0x80, 7, this.#index(serial), out, at);
-    if (!this.#isWorthAdding(name, value, key)) return this.#literal(0, 4, name, value, out, at);
-    const end = this.#literal(0x40, 6, name, value, out, at);
+    if (!this.#isWorthAdding(name, value, key)) return this.#literal(0, 4, name, value, out, at, 0);
+    const end = this.#literal(0x40, 6, name, value, out, at, 0);
     const added = this.#table.nextSerial;
     if (this.#table.add(name, value)) {
       this.#pairs.set(key, added);
@@ -103,12 +106,21 @@ export class HeaderEncoder {
     return false;
   }
 
-  #literal(kind: number, prefixBits: number, name: string, value: string, out: Uint8Array, at: number): number {
+  /** Texts of up to `plainLength` characters go as they are. */
+  #literal(
+    kind: number,
+    prefixBits: number,
+    name: string,
+    value: string,
+    out: Uint8Array,
+    at: number,
+    plainLength: number,
+  ): number {
     const serial = this.#names.get(name);
     const index = staticNames.get(name) ?? (serial === undefined ? 0 : this.#index(serial));
     let end = putInteger(kind, prefixBits, index, out, at);
-    if (index === 0) end = putText(name, out, end);
-    return putText(value, out, end);
+    if (index === 0) end = putText(name, out, end, plainLength);
+    return putText(value, out, end, plainLength);
   }
 
   #index(serial: number): number {
@@ -155,11 +167,11 @@ function putInteger(kind: number, prefixBits: number, value: number, out: Uint8A
   return end;
 }
 
-/** RFC 7541, section 5.2: in Huffman code where that is shorter. */
-function putText(text: string, out: Uint8Array, at: number): number {
-  const huffmanBytes = huffmanLength(text);
-  if (huffmanBytes < text.length) {
-    return huffmanEncode(text, out, putInteger(0x80, 7, huffmanBytes, out, at));
+/** RFC 7541, section 5.2: in Huffman code where that is shorter, and the text is longer than `plainLength`. */
+function putText(text: string, out: Uint8Array, at: number, plainLength: number): number {
+  if (text.length > plainLength) {
+    const huffmanBytes = huffmanLength(text);
+    if (huffmanBytes < text.length) return huffmanEncode(text, out, putInteger(0x80, 7, huffmanBytes, out, at));
   }
   let end = putInteger(0, 7, text.length, out, at);
   for (let index = 0; index < text.length; index++) out[end++] = text.charCodeAt(index);

@@ -9,6 +9,7 @@ import { MarkdownTheme, MarkdownThemeContext } from "typedoc-plugin-markdown";
 const importNames = new Map([
   ["index", "lictor"],
   ["edge", "lictor/edge"],
+  ["edge-tcp", "lictor/edge/tcp"],
   ["testing", "lictor/testing"],
 ]);
 
@@ -66,8 +67,8 @@ function cut(context, entry) {
 
 /** Comments that stand alone between blank lines, and the exports below each. A small entry has one page, whatever its comments. */
 function sectionsOf(source, importName) {
-  const [, subpath] = importName.split("/");
-  if (subpath !== undefined) return [{ title: importName, name: subpath, summary: "", text: source }];
+  const subpath = importName.split("/").slice(1).join("-");
+  if (subpath !== "") return [{ title: importName, name: subpath, summary: "", text: source }];
   // The first comment is the file's own.
   const parts = source.split(/^\/\/ ([^\n]+(?:\n\/\/ [^\n]+)*)\n\n/m).slice(1);
   const sections = [];

@@ -1,0 +1,10 @@
+// How a call is told to end, without an AbortSignal: making one, and listening to it, costs more than all the rest of a call on some runtimes.
+
+/** As much of an AbortSignal as ends a call; every AbortSignal is one. */
+export interface CallSignal {
+  readonly aborted: boolean;
+  /** Why; undefined while it is not aborted. */
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
