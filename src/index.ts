@@ -82,11 +82,10 @@ export { createNodeFetch, type NodeFetchOptions } from "./runtime/node-fetch.ts"
 
 export type { CallOutcome, NewPicker, Picker, PickResult } from "./balancer/picker.ts";
 export { roundRobin } from "./balancer/round-robin.ts";
-export {
-  type ClientTlsOptions,
-  createNodeHttp2Connector,
-  type NodeHttp2ConnectorOptions,
-} from "./connector/node-http2-connector.ts";
+export type { ClientTlsOptions } from "./connector/client-tls.ts";
+export type { ConnectorOptions, KeepaliveOptions } from "./connector/connector-options.ts";
+export { createHttp2Connector, type Http2ConnectorOptions } from "./connector/http2-connector.ts";
+export { createNodeHttp2Connector, type NodeHttp2ConnectorOptions } from "./connector/node-http2-connector.ts";
 export { createPerOriginSessions, type PerOriginSessions } from "./connector/per-origin-sessions.ts";
 export { type ConsulResolverOptions, createConsulResolver } from "./resolver/consul-resolver.ts";
 export type { InstanceQuery } from "./resolver/instance-query.ts";

@@ -14,13 +14,14 @@ export interface CallOutcome {
 export interface PickResult {
   readonly endpoint: Endpoint;
   /**
-   * Reports how the call ended. Called exactly once for every pick; of a stream, when it was read to its end or its signal has aborted.
-   * Must not throw. A policy that learns nothing from outcomes has `ignoreOutcome` here, and nothing is measured for it.
+   * Reports how the call ended. Called exactly once for every pick, but for `ignoreOutcome`; of a stream, when it was read to its end or
+   * its signal has aborted. Must not throw. A policy that learns nothing from outcomes has `ignoreOutcome` here: its calls
+   * cost less, as nobody needs to wait for their end.
    */
   done(outcome: CallOutcome): void;
 }
 
-/** The `done` of picks whose policy does not care how calls end. */
+/** The `done` of picks whose policy does not care how calls end. It may be called or not. */
 export function ignoreOutcome(): void {}
 
 /** Chooses endpoints for calls. Fixed over its list; replaced when the list changes. Never blocks. */

@@ -1,11 +1,8 @@
 // The client as most people use it: Consul says who is there, round-robin says who is next, HTTP/2 carries the call.
 // Puts resolver, balancer and connector together with their defaults; holds no logic of its own.
 
-import {
-  type ClientTlsOptions,
-  createNodeHttp2Connector,
-  type NodeHttp2ConnectorOptions,
-} from "../connector/node-http2-connector.ts";
+import type { ClientTlsOptions } from "../connector/client-tls.ts";
+import { createHttp2Connector, type Http2ConnectorOptions } from "../connector/http2-connector.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type ConsulResolverOptions, createConsulResolver } from "../resolver/consul-resolver.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
@@ -20,12 +17,12 @@ import type { Connector } from "../transport/connector.ts";
 export interface ConsulTransportSettings
   extends Omit<ConsulResolverOptions, "consul" | "service" | "scheme">,
     BalancingOptions,
-    Omit<NodeHttp2ConnectorOptions, "tls"> {
+    Omit<Http2ConnectorOptions, "tls"> {
   /** The agent to ask: its address, options of a client, or a client. Default `http://127.0.0.1:8500`. Reads no environment: see `consulFromEnv`. Beside a target that names the agent: what else its client is told, a token first of all. */
   readonly consul?: ConsulClient | ConsulClientOptions | string;
   /** Calls over TLS: `true` trusts the runtime's authorities. Default: cleartext, or TLS where a target says `scheme=https`. */
   readonly tls?: boolean | ClientTlsOptions;
-  /** How endpoints are reached, instead of node:http2; `tls` (but for its scheme), `connectTimeoutMs` and `maxReceiveBytes` are then the connector's own. */
+  /** How endpoints are reached, instead of by `createHttp2Connector`, whose options are then the connector's own; so is `tls`, but for its scheme. */
   readonly connector?: Connector;
 }
 
@@ -67,7 +64,7 @@ export function openConsulTransport(
   return createBalancedTransport({
     ...rest,
     resolver: createConsulResolver({ ...rest, ...query, scheme: tls === false ? "http" : "https" }),
-    connector: connector ?? createNodeHttp2Connector({ ...rest, ...(typeof tls === "object" ? { tls } : {}) }),
+    connector: connector ?? createHttp2Connector({ ...rest, ...(typeof tls === "object" ? { tls } : {}) }),
   });
 }
 

@@ -10,6 +10,12 @@ export interface MessageSink {
   onMessage(message: Uint8Array, compressed: boolean): void;
 }
 
+/** How much several readers hold together of messages that are not whole yet. */
+export interface PartialBytes {
+  bytes: number;
+  readonly maxBytes: number;
+}
+
 /** What a message in pieces may hold at first; it grows with what came, whatever length it claims. */
 const minBytes = 1024;
 const growth = 4;
@@ -19,6 +25,7 @@ const none: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** The messages of one direction of one stream. After `read` has thrown it is of no use. */
 export class MessageReader {
   readonly #maxBytes: number;
+  readonly #shared: PartialBytes | undefined;
   #head: Uint8Array | undefined;
   #headHas = 0;
   /** Bytes of the message under way; -1 while its head has not come. */
@@ -27,9 +34,17 @@ export class MessageReader {
   #partial: Uint8Array<ArrayBuffer> = none;
   #has = 0;
 
-  /** `maxBytes`: longest message taken, as it is on the wire. */
-  constructor(maxBytes: number) {
+  /** `maxBytes`: longest message taken, as it is on the wire. `shared`: what this reader and others may hold together. */
+  constructor(maxBytes: number, shared?: PartialBytes) {
     this.#maxBytes = maxBytes;
+    this.#shared = shared;
+  }
+
+  /** Nothing more is read: lets go of what is not whole. */
+  release(): void {
+    if (this.#shared !== undefined) this.#shared.bytes -= this.#has;
+    this.#partial = none;
+    this.#has = 0;
   }
 
   /** Whether the last message is whole: what must hold at the stream's end. */
@@ -39,7 +54,8 @@ export class MessageReader {
 
   /**
    * Reads `bytes` from `from` to `to`, which may be reused afterwards. Throws ConnectError: `resource_exhausted` for a message that
-   * claims more than `maxBytes`, before any of it is kept; `internal` for flags that gRPC does not know.
+   * claims more than `maxBytes`, before any of it is kept, and where all readers together hold too much; `internal` for flags that
+   * gRPC does not know.
    */
   read(bytes: Uint8Array, from: number, to: number, sink: MessageSink): void {
     let at = from;
@@ -93,8 +109,7 @@ export class MessageReader {
     this.#keep(bytes, from, end);
     if (isWhole) {
       const message = this.#partial.subarray(0, this.#has);
-      this.#partial = none;
-      this.#has = 0;
+      this.release();
       this.#length = -1;
       sink.onMessage(message, this.#compressed);
     }
@@ -103,10 +118,17 @@ export class MessageReader {
 
   #keep(bytes: Uint8Array, from: number, to: number): void {
     const needed = this.#has + to - from;
+    const shared = this.#shared;
+    if (shared !== undefined) {
+      if (shared.bytes + to - from > shared.maxBytes) {
+        throw new ConnectError("too many messages of this connection are not whole", Code.ResourceExhausted);
+      }
+      shared.bytes += to - from;
+    }
     if (needed > this.#partial.length) {
-      const grown = new Uint8Array(Math.min(this.#length, Math.max(needed * growth, minBytes)));
-      if (this.#has > 0) grown.set(this.#partial.subarray(0, this.#has));
-      this.#partial = grown;
+      const size = Math.min(this.#length, Math.max(needed * growth, minBytes));
+      // Frees the smaller one at once: a garbage collector that has to do it runs again and again over large messages.
+      this.#partial = this.#has === 0 ? new Uint8Array(size) : new Uint8Array(this.#partial.buffer.transfer(size));
     }
     this.#partial.set(bytes.subarray(from, to), this.#has);
     this.#has = needed;

@@ -4,7 +4,7 @@
 import { ConnectionError } from "./connection-error.ts";
 import { type ConnectionLimits, resolveLimits } from "./connection-limits.ts";
 import { ErrorCode } from "./error-code.ts";
-import { clientPreface, defaultWindowBytes, FrameType, maxInt31 } from "./frame.ts";
+import { maxInt31 } from "./frame.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { HpackBombError, HpackError } from "./hpack/header-decoder.ts";
 import type { Http2Host } from "./http2-host.ts";
@@ -12,7 +12,7 @@ import { Inbound } from "./inbound.ts";
 import { PeerBudgets } from "./peer-budgets.ts";
 import { ReceiveWindows } from "./receive-windows.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
-import { defaultSettings, type Settings, writeSettings } from "./settings.ts";
+import { defaultSettings, type Settings } from "./settings.ts";
 import type { PreparedFields, Stream, StreamListener } from "./stream.ts";
 import { StreamSet } from "./stream-set.ts";
 
@@ -85,27 +85,7 @@ export class Http2Connection implements SenderOwner {
 
   /** Writes the preface: RFC 9113, section 3.4. Once, before all else. */
   start(): void {
-    const limits = this.#limits;
-    const payload = writeSettings(
-      {
-        headerTableBytes: 4096,
-        maxConcurrentStreams: limits.maxConcurrentStreams,
-        initialWindowBytes: limits.initialWindowBytes,
-        maxFrameBytes: limits.maxFrameBytes,
-        maxHeaderListBytes: limits.maxHeaderListBytes,
-      },
-      this.#isClient,
-    );
-    if (this.#isClient) {
-      const { output } = this.#sender;
-      output.reserve(clientPreface.length);
-      for (let index = 0; index < clientPreface.length; index++) {
-        output.buf[output.pos++] = clientPreface.charCodeAt(index);
-      }
-    }
-    this.#inbound.control.unacknowledged++;
-    this.#sender.writeFrame(FrameType.settings, 0, 0, payload);
-    this.#sender.writeWindowUpdate(0, limits.connectionWindowBytes - defaultWindowBytes);
+    this.#inbound.control.writePreface();
   }
 
   // How it stands.

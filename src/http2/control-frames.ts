@@ -3,13 +3,16 @@
 import { noBytes } from "./byte-buffer.ts";
 import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
-import { Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
+import { clientPreface, defaultWindowBytes, Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
 import { Pings } from "./pings.ts";
-import { readSettings } from "./settings.ts";
+import { readSettings, writeSettings } from "./settings.ts";
 import type { ConnectionParts, StreamSet } from "./stream-set.ts";
 
 /** A peer that allows more gets frames of this size: one stream's frame must not keep the others waiting. */
 const maxSentFrameBytes = 64 * 1024;
+
+/** Our SETTINGS_HEADER_TABLE_SIZE: the default. */
+export const headerTableBytes = 4096;
 
 /** How much of what a GOAWAY says beside its code is read. */
 const maxDebugBytes = 256;
@@ -27,6 +30,26 @@ export class ControlFrames {
     this.#parts = parts;
     this.#streams = streams;
     this.pings = new Pings(parts.sender);
+  }
+
+  /** What each side says first: RFC 9113, section 3.4. */
+  writePreface(): void {
+    const { isClient, limits, sender } = this.#parts;
+    const { maxConcurrentStreams, initialWindowBytes, maxFrameBytes, maxHeaderListBytes } = limits;
+    const payload = writeSettings(
+      { headerTableBytes, maxConcurrentStreams, initialWindowBytes, maxFrameBytes, maxHeaderListBytes },
+      isClient,
+    );
+    if (isClient) {
+      const { output } = sender;
+      output.reserve(clientPreface.length);
+      for (let index = 0; index < clientPreface.length; index++) {
+        output.buf[output.pos++] = clientPreface.charCodeAt(index);
+      }
+    }
+    this.unacknowledged++;
+    sender.writeFrame(FrameType.settings, 0, 0, payload);
+    sender.writeWindowUpdate(0, limits.connectionWindowBytes - defaultWindowBytes);
   }
 
   onSettings(flags: number, streamId: number, bytes: Uint8Array, from: number, to: number): void {

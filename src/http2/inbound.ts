@@ -2,7 +2,7 @@
 // no data.
 
 import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
-import { ControlFrames } from "./control-frames.ts";
+import { ControlFrames, headerTableBytes } from "./control-frames.ts";
 import { ErrorCode, errorCodeName } from "./error-code.ts";
 import { type BlockFacts, judgeBlock } from "./field-rules.ts";
 import { Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
@@ -23,7 +23,7 @@ export class Inbound implements FrameSink, BlockSink {
     this.#parts = parts;
     this.#streams = streams;
     this.control = new ControlFrames(parts, streams);
-    this.blocks = new HeaderBlocks(this, 4096, parts.limits.maxHeaderListBytes);
+    this.blocks = new HeaderBlocks(this, headerTableBytes, parts.limits.maxHeaderListBytes);
   }
 
   // What FrameReader tells.

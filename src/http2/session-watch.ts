@@ -14,7 +14,7 @@ export interface SessionTimeouts {
   readonly writeStallMs: number;
   /**
    * While a stream has data that waits for its window, until a KiB of it could go: the stream is reset. Where the connection's own window
-   * is shut so long, the connection is closed. Default 60000.
+   * is shut so long, the connection is closed. Default 300000: readers may pause.
    */
   readonly windowStallMs: number;
   /** While more than `maxPendingBytes` waits, until anything of it could go. Default 500. */
@@ -25,7 +25,7 @@ export const defaultTimeouts: SessionTimeouts = {
   settingsMs: 10_000,
   frameMs: 10_000,
   writeStallMs: 30_000,
-  windowStallMs: 60_000,
+  windowStallMs: 300_000,
   overfullMs: 500,
 };
 

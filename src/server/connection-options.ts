@@ -19,7 +19,7 @@ export interface ServerKeepaliveOptions {
 }
 
 /** What a server allows the connections made to it. */
-export interface ConnectionOptions {
+export interface ServerConnectionOptions {
   /** Calls and other requests at a time on an HTTP/2 connection, 1 to 2147483647; clients keep more to themselves. Default 1000. */
   readonly maxConcurrentStreams?: number;
   /**
@@ -53,7 +53,7 @@ const forever = Number.POSITIVE_INFINITY;
 
 /** Fills in the defaults. Throws TypeError or RangeError that names the option, the rule and the value. */
 export function resolveConnectionOptions(
-  options: ConnectionOptions,
+  options: ServerConnectionOptions,
   http2: "lictor" | "node",
 ): ResolvedConnectionOptions {
   const { maxConcurrentStreams = 1000, maxConnections = forever, maxConnectionsPerPeer = forever } = options;

@@ -8,9 +8,9 @@ import { type Random, systemRandom } from "../core/random.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { AdvertiseOptions } from "./announced-address.ts";
 import {
-  type ConnectionOptions,
   type ResolvedConnectionOptions,
   resolveConnectionOptions,
+  type ServerConnectionOptions,
 } from "./connection-options.ts";
 import { type CorsOptions, type CorsPolicy, resolveCors } from "./cors-options.ts";
 import { refuseOption } from "./refuse-option.ts";
@@ -27,7 +27,7 @@ export type ServiceOptions = Omit<
 };
 
 /** What to serve, where, and how it is announced. */
-export interface ServeOptions extends ConnectionOptions {
+export interface ServeOptions extends ServerConnectionOptions {
   /**
    * Adds services to Connect's router; called once, before `serve` returns. The standard health service is there already, and
    * a method may be routed once only. The server is the one that `serve` returns, for handlers that want its address.
@@ -80,7 +80,7 @@ export interface ServeOptions extends ConnectionOptions {
 }
 
 /** Options with every default in its place. */
-export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors" | keyof ConnectionOptions> {
+export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors" | keyof ServerConnectionOptions> {
   readonly host: string;
   readonly port: number;
   readonly http2: "lictor" | "node";

@@ -21,9 +21,23 @@ export function protocolOf(bytes: Uint8Array): HttpProtocol | undefined {
   return "http2";
 }
 
+/** The longest first line that is looked at; longer ones are HTTP/1.1's to judge, as are those that come in pieces. */
+const maxLineBytes = 1024;
+
+/**
+ * Whether the bytes begin with a request line (RFC 9112 section 3) that names another protocol than HTTP/1: a broken preface of HTTP/2,
+ * mostly. An answer in HTTP/1's words would be garbage to its sender.
+ */
+export function namesOtherProtocol(bytes: Uint8Array): boolean {
+  const end = bytes.subarray(0, maxLineBytes).indexOf(0x0a);
+  if (end === -1) return false;
+  const [, version] = /^[^ ]+ [^ ]+ ([^ ]+?)\r?$/.exec(String.fromCharCode(...bytes.subarray(0, end))) ?? [];
+  return version !== undefined && !/^HTTP\/1\.\d$/.test(version);
+}
+
 /**
  * Reads the first bytes of a socket, puts them back and calls `onProtocol`, once. A socket that has not said enough after
- * `timeoutMs` is destroyed; one that closes before is forgotten.
+ * `timeoutMs` is destroyed, and so is one whose first line names another protocol; one that closes before is forgotten.
  */
 export function sniffProtocol(
   socket: Socket,
@@ -44,6 +58,10 @@ export function sniffProtocol(
     const protocol = protocolOf(seen);
     if (protocol === undefined) return;
     stop();
+    if (protocol === "http1" && namesOtherProtocol(seen)) {
+      socket.destroy();
+      return;
+    }
     socket.unshift(seen);
     onProtocol(protocol);
   };

@@ -104,35 +104,24 @@ export class CallScope implements Deadlined, CallSignal {
 
   /**
    * Runs what the interceptors make of the call. The promise settles as theirs does; rejects with a ConnectError, the signal's reason if
-   * that has aborted; and does not wait for interceptors that hang beyond deadline or abort.
+   * that has aborted; and does not wait for interceptors that hang beyond deadline or abort. `onAnswer` is told first of an answer.
    */
-  run<R>(start: () => Promise<R>, endsWithAnswer: boolean): Promise<R> {
-    // Nothing can end the call before the interceptors do.
-    if (this.#timeoutMs === undefined && this.#caller === undefined && endsWithAnswer) return this.#follow(start);
+  run<R>(start: () => Promise<R>, onAnswer: (scope: CallScope) => void): Promise<R> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
+      const answer = (response: R) => {
+        onAnswer(this);
+        resolve(response);
+      };
       const fail = (error: unknown) => reject(this.fail(error));
       this.#isStarting = true;
       try {
-        start().then((answer) => {
-          if (endsWithAnswer) this.end();
-          resolve(answer);
-        }, fail);
+        start().then(answer, fail);
       } catch (error) {
         fail(error);
       }
       this.#isStarting = false;
     });
-  }
-
-  async #follow<R>(start: () => Promise<R>): Promise<R> {
-    try {
-      const answer = await start();
-      this.end();
-      return answer;
-    } catch (error) {
-      throw this.fail(error);
-    }
   }
 
   /** The call is over. Idempotent. */

@@ -56,7 +56,7 @@ export function interceptUnary<I extends DescMessage, O extends DescMessage>(
       }
     };
     return applyInterceptors(next, interceptors)(first);
-  }, true);
+  }, endScope);
 }
 
 /** Makes a streaming call through `interceptors`. */
@@ -78,18 +78,22 @@ export function interceptStream<I extends DescMessage, O extends DescMessage>(
         method,
         requestMethod: "POST",
         url: urlOf(method),
-        header: new Headers(settings.header),
+        header: requestHeaders(settings.header),
         contextValues: settings.contextValues ?? createContextValues(),
         message: messages,
       },
       next: ({ method, signal, header, message, contextValues }) => {
-        const sending = new StreamSending<I, O>(placement, method, header, message, contextValues, false);
+        const sending = new StreamSending<I, O>(placement, method, headersInit(header), message, contextValues, false);
         return placement.stream(sending, signal, undefined, scope);
       },
     });
     return Object.assign(response, { message: tellOfEnd(response.message, scope) });
-  }, false);
+  }, keepScope);
 }
+
+/** A unary call is over with its answer; a stream when it was read. */
+const endScope = (scope: CallScope): void => scope.end();
+const keepScope = (): void => {};
 
 /** Where a request keeps its call; not a private field, so that requests can be wrapped in proxies. */
 const scopeOf: unique symbol = Symbol("scope");

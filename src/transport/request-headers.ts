@@ -1,6 +1,8 @@
 // The headers of a request that interceptors look at and add to. As long as names and values are plain they are a plain object, which
 // connections take as it is; real Headers, which cost more than the call, are made for everything else.
 
+import { Code, ConnectError } from "@connectrpc/connect";
+import { reasonOf } from "../core/error-text.ts";
 import { passForHeaders } from "../core/headers-like.ts";
 
 /** Passes for Headers (see `passForHeaders`). */
@@ -50,9 +52,13 @@ function realOf(headers: RequestHeaders): Headers {
 
 passForHeaders(RequestHeaders.prototype, realOf);
 
-/** Headers of `init`, which is copied. Throws TypeError where `new Headers` does. */
+/** Headers of `init`, which is copied. Throws ConnectError, `invalid_argument`, for what no Headers are made of. */
 export function requestHeaders(init: HeadersInit | undefined): Headers {
-  return new RequestHeaders(init) as unknown as Headers;
+  try {
+    return new RequestHeaders(init) as unknown as Headers;
+  } catch (error) {
+    throw new ConnectError(reasonOf(error), Code.InvalidArgument, undefined, undefined, error);
+  }
 }
 
 /** The same headers as a connection takes them soonest. To be read at once: it changes with them. */

@@ -113,6 +113,27 @@ describe("MessageReader", () => {
     }
   });
 
+  test("counts what several hold together, refuses what is too much, and gives back what it lets go of", () => {
+    const shared = { bytes: 0, maxBytes: 100 };
+    const bytes = framed("x".repeat(60));
+    const [first, second] = [new MessageReader(100, shared), new MessageReader(100, shared)];
+    const sink = createSink();
+    first.read(bytes, 0, 55, sink);
+    assert.equal(shared.bytes, 50);
+    assert.throws(() => second.read(bytes, 0, 60, sink), isCode(Code.ResourceExhausted));
+    second.release();
+    assert.equal(shared.bytes, 50);
+    first.read(bytes, 55, bytes.length, sink);
+    assert.equal(shared.bytes, 0);
+    // One that comes whole is held by nobody.
+    new MessageReader(1000, shared).read(framed("y".repeat(500)), 0, 505, sink);
+    assert.equal(sink.messages.length, 2);
+    const third = new MessageReader(100, shared);
+    third.read(bytes, 0, 20, sink);
+    third.release();
+    assert.equal(shared.bytes, 0);
+  });
+
   test("holds memory for what came, not for what is claimed", () => {
     const readers: MessageReader[] = [];
     const head = new Uint8Array(6);

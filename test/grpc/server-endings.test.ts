@@ -79,6 +79,18 @@ describe("a deadline", () => {
     assert.equal(pair.server.streamCount, 0);
   });
 
+  test("lets go of what came of such a request", async () => {
+    const { pair } = start({ readMaxBytes: 1_000_000 });
+    const large = grpcFrame(new Uint8Array(900_000));
+    const call = pair.open(path, { fields: ["grpc-timeout", "5S"] });
+    call.send(large.subarray(0, 500_000));
+    await pair.settle();
+    assert.equal(pair.partial.bytes, 499_995);
+    await pair.clock.advance(5001);
+    await pair.settle();
+    assert.equal(pair.partial.bytes, 0);
+  });
+
   test("leaves no timer behind when the call is answered in time", async () => {
     const { handler, pair } = start();
     const call = pair.open(path, { body, fields: ["grpc-timeout", "1H"] });

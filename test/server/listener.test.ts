@@ -94,6 +94,8 @@ for (const http2 of http2Kinds) {
         Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03]),
         Buffer.from("\0\x01\x02\x03 garbage\r\n\r\n", "latin1"),
         Buffer.from("PRIVATE * HTTP/2.0\r\n\r\n"),
+        // What h2spec sends for a broken preface: it must be told nothing that is no frame (RFC 9113 section 3.4).
+        Buffer.from("INVALID CONNECTION PREFACE\r\n\r\n"),
         Buffer.concat([preface, Buffer.alloc(64, 0xff)]),
         Buffer.concat([preface, emptySettings, Buffer.from([0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0])]),
       ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { protocolOf } from "../../src/server/sniff-protocol.ts";
+import { namesOtherProtocol, protocolOf } from "../../src/server/sniff-protocol.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -22,6 +22,29 @@ describe("protocolOf()", () => {
   ] as const) {
     test(`says ${protocol ?? "not yet"} of ${JSON.stringify(text)}`, () => {
       assert.equal(protocolOf(bytes(text)), protocol);
+    });
+  }
+});
+
+describe("namesOtherProtocol()", () => {
+  for (const [text, isOther] of [
+    ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", false],
+    ["GET / HTTP/1.0\r\n", false],
+    ["GET / HTTP/1.1\n", false],
+    ["GET / HTTP/1.1", false],
+    ["INVALID CONNECTION PREFACE\r\n\r\n", true],
+    ["PRIVATE * HTTP/2.0\r\n\r\n", true],
+    ["GET /\r\n", false],
+    ["GARBAGE\r\n\r\n", false],
+    ["\r\n", false],
+    ["GET / HTTP/2.0\r\n", true],
+    ["a b c\n", true],
+    ["\x16\x03\x01\n", false],
+    ["\x16\x03\x01", false],
+    [`GET /${"x".repeat(2000)} HTTP/1.1\r\n`, false],
+  ] as const) {
+    test(`says ${isOther} of ${JSON.stringify(text.slice(0, 40))}`, () => {
+      assert.equal(namesOtherProtocol(bytes(text)), isOther);
     });
   }
 });

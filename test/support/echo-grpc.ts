@@ -55,6 +55,8 @@ export interface GrpcPair {
   readonly calls: CallTracker;
   readonly clock: ManualClock;
   readonly logger: RecordingLogger;
+  /** What the server holds of messages that are not whole yet. */
+  readonly partial: { readonly bytes: number };
   /** Streams that the gRPC session did not take. */
   readonly left: number;
   open(path: string, init?: CallInit): PairCall;
@@ -126,6 +128,7 @@ export function createGrpcPair({
     calls,
     clock,
     logger,
+    partial: session.partial,
     get left() {
       return left;
     },

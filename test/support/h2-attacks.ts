@@ -43,6 +43,7 @@ const id = (index: number) => 2 * index + 1;
 
 /** One attack after the other. Each is over when the server says so. */
 export function h2Attacks(paths: AttackPaths): readonly H2Attack[] {
+  const largeField = literals(["x", "y".repeat(8100)]);
   const largeRequest = literals([...requestFields(paths.hang), "a", "b".repeat(16_000)]);
   const ask = (streamId: number, path: string, end = true) => request(streamId, path, end, paths.more);
   return [
@@ -157,8 +158,8 @@ export function h2Attacks(paths: AttackPaths): readonly H2Attack[] {
       name: "header lists that are too large, one a stream",
       step: (index) => [
         frame(1, 1, id(index), new Uint8Array(0)),
-        ...Array.from({ length: 8 }, () => frame(9, 0, id(index), literals(["x", "y".repeat(8100)]))),
-        frame(9, 4, id(index), literals(["x", "y".repeat(8100)])),
+        ...Array.from({ length: 8 }, () => frame(9, 0, id(index), largeField)),
+        frame(9, 4, id(index), largeField),
       ],
       most: 70,
       text: /header lists/,

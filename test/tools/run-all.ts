@@ -9,6 +9,7 @@ import { findRuntime, type RuntimeName, runtimeNames } from "./runtimes.ts";
 
 /** Suites with a command of their own: they need Go, a browser, workerd, npm, or minutes. */
 const outsideSuites = [
+  "test/attacks/",
   "test/browser/",
   "test/interop/",
   "test/matrix/",

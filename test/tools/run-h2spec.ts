@@ -20,8 +20,8 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       runtime: { type: "string", multiple: true, default: [...runtimeNames] },
       rounds: { type: "string", default: "1" },
-      server: { type: "string", default: "test/h2spec/echo-server.ts" },
-      path: { type: "string", default: "/bytes/100" },
+      server: { type: "string", default: "test/h2spec/server.ts" },
+      path: { type: "string", default: "/healthz" },
     },
   });
   if (spawnSync("go", ["version"]).status !== 0) {

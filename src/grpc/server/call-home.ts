@@ -5,6 +5,7 @@ import type { DeadlineQueue } from "../../core/deadline-queue.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
 import type { PreparedFields } from "../../http2/stream.ts";
+import type { PartialBytes } from "../message-reader.ts";
 import type { CallTracker } from "./call-tracker.ts";
 
 /** Where calls live. */
@@ -13,6 +14,8 @@ export interface CallHome {
   /** Told of every call. */
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
+  /** What its calls hold of requests that are not whole yet. */
+  readonly partial: PartialBytes;
   /** Of the URLs that handlers see. */
   readonly scheme: "http" | "https";
   readonly clock: Clock;

@@ -6,6 +6,7 @@ import type { Logger } from "../../core/logger.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
+import type { PartialBytes } from "../message-reader.ts";
 import { statusFields } from "../status.ts";
 import type { CallHome } from "./call-home.ts";
 import type { CallTracker } from "./call-tracker.ts";
@@ -31,6 +32,12 @@ export interface GrpcServing extends Pick<CallHome, "calls" | "scheme" | "clock"
   readonly leaves: (fields: readonly string[]) => boolean;
 }
 
+/**
+ * What the calls of a connection may hold of messages that come in pieces: the windows do not bound it, as a message may be larger than
+ * any, and every stream might hold one of `readMaxBytes`. Room for 64 messages of 4 MiB at a time.
+ */
+const maxPartialBytes: number = 256 * 1024 * 1024;
+
 /** The shapes that a connection remembers; most clients have a handful. */
 const maxShapes = 64;
 
@@ -38,6 +45,7 @@ export class GrpcSession implements CallHome {
   readonly connection: Http2Connection;
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
+  readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
   readonly scheme: "http" | "https";
   readonly clock: Clock;
   readonly logger: Logger;

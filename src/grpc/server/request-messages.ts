@@ -30,7 +30,7 @@ export class RequestMessages implements AsyncIterableIterator<Message>, MessageS
 
   constructor(call: ServerCall) {
     this.#call = call;
-    this.#reader = new MessageReader(call.shape.route.readMaxBytes);
+    this.#reader = new MessageReader(call.shape.route.readMaxBytes, call.home.partial);
   }
 
   [Symbol.asyncIterator](): this {
@@ -185,5 +185,6 @@ export class RequestMessages implements AsyncIterableIterator<Message>, MessageS
   #clear(): void {
     this.#ready = undefined;
     this.#unread.clear();
+    this.#reader.release();
   }
 }

@@ -38,7 +38,7 @@ export class SingleRequestCall extends ServerCall implements MessageSink {
       if (this.#message !== undefined) return;
     }
     if (from === to) return;
-    this.#reader ??= new MessageReader(this.shape.route.readMaxBytes);
+    this.#reader ??= new MessageReader(this.shape.route.readMaxBytes, this.home.partial);
     this.#reader.read(bytes, from, to, this);
   }
 
@@ -120,6 +120,7 @@ export class SingleRequestCall extends ServerCall implements MessageSink {
 
   protected override onOver(): void {
     this.#message = undefined;
+    this.#reader?.release();
     this.#reader = undefined;
     this.#answers?.stop();
   }
