@@ -50,6 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
   const times = await measure(rows, rounds, calls);
   await Promise.all(rows.map((row) => row.close()));
   const picks = measurePicks([3, 1000], rounds);
+  const pickNs = (count: number) => median(picks.get(count) ?? []);
   const nsOf = (name: string) => median(times.get(name) ?? []);
 
   console.log(
@@ -61,7 +62,6 @@ async function main(args: readonly string[]): Promise<number> {
   const callNs = callUs * 1000 - nsOf("bare counter");
   const ratio = (row: string, base: string) => (callNs + nsOf(row)) / (callNs + nsOf(base));
   const [three, thousand] = ["balanced, 3 endpoints", "balanced, 1,000 endpoints"];
-  const pickNs = (count: number) => median(picks.get(count) ?? []);
   const checks = [
     { figure: "balanced over a bare counter", ratio: ratio(three, "bare counter"), limit: 1.05 },
     { figure: "pick() and done(), 1,000 endpoints over 3", ratio: pickNs(1000) / pickNs(3), limit: 1.2 },

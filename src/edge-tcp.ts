@@ -25,6 +25,7 @@ export {
 // Parts, as "lictor" has them, where that cannot be imported.
 
 export type { KeepaliveOptions } from "./connector/connector-options.ts";
+export type { CallSignal } from "./core/call-signal.ts";
 export type { NamedObjectState } from "./edge/object-options.ts";
 export type { TcpSocketOptions } from "./edge/tcp/open-tcp-socket.ts";
 export { createTcpConnector, type TcpConnectorOptions } from "./edge/tcp/tcp-connector.ts";
@@ -39,4 +40,10 @@ export {
   type BalancingOptions,
   createBalancedTransport,
 } from "./transport/balanced-transport.ts";
-export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";
+export type {
+  Connection,
+  ConnectionListener,
+  ConnectionState,
+  Connector,
+  UnaryCaller,
+} from "./transport/connector.ts";

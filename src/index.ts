@@ -80,7 +80,7 @@ export { createNodeFetch, type NodeFetchOptions } from "./runtime/node-fetch.ts"
 
 // Parts to put together otherwise: who is there, who is next, how they are reached.
 
-export type { CallOutcome, NewPicker, Picker, PickResult } from "./balancer/picker.ts";
+export { type CallOutcome, ignoreOutcome, type NewPicker, type Picker, type PickResult } from "./balancer/picker.ts";
 export { roundRobin } from "./balancer/round-robin.ts";
 export type { ClientTlsOptions } from "./connector/client-tls.ts";
 export type { ConnectorOptions, KeepaliveOptions } from "./connector/connector-options.ts";
@@ -94,11 +94,18 @@ export type { ConsulServiceQuery } from "./resolver/service-query.ts";
 export type { StaticEndpoint } from "./resolver/static-endpoint.ts";
 export { createStaticResolver, type StaticResolver } from "./resolver/static-resolver.ts";
 export { type ServiceUpdate, type WatchServiceOptions, watchService } from "./resolver/watch-service.ts";
-export type { Connection, ConnectionListener, ConnectionState, Connector } from "./transport/connector.ts";
+export type {
+  Connection,
+  ConnectionListener,
+  ConnectionState,
+  Connector,
+  UnaryCaller,
+} from "./transport/connector.ts";
 
 // Small things that options are made of.
 
 export type { BackoffOptions } from "./core/backoff.ts";
+export type { CallSignal } from "./core/call-signal.ts";
 export { type Clock, systemClock } from "./core/clock.ts";
 export type { Endpoint } from "./core/endpoint.ts";
 export type { HostPort } from "./core/host-port.ts";

@@ -11,7 +11,7 @@ import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
 import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
 import { Http2Session, type SessionHost } from "../http2/session.ts";
 import type { StreamListener } from "../http2/stream.ts";
-import type { Connection, ConnectionListener, ConnectionState } from "../transport/connector.ts";
+import type { Connection, ConnectionListener, ConnectionState, UnaryCaller } from "../transport/connector.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
 import type { KeepaliveOptions } from "./connector-options.ts";
 
@@ -53,6 +53,10 @@ export class SocketConnection implements Connection, SessionHost {
     this.#listener = listener;
     this.#options = options;
     this.#transport = new SessionTransport({ url: endpoint.url, ...options });
+  }
+
+  get caller(): UnaryCaller {
+    return this.#transport;
   }
 
   get transport(): Transport {

@@ -21,7 +21,10 @@ export function toFields(init: HeadersInit | undefined): string[] | undefined {
   if (init === undefined || init === null) return undefined;
   const fields: string[] = [];
   if (init instanceof Headers) {
-    for (const [name, value] of init) add(fields, name, value);
+    // Deno 2.9.6 takes five times as long to iterate.
+    init.forEach((value, name) => {
+      add(fields, name, value);
+    });
   } else if (Symbol.iterator in init) {
     for (const [name, value] of init as Iterable<readonly string[]>) add(fields, name ?? "", value ?? "");
   } else {

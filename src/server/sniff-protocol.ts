@@ -31,7 +31,8 @@ const maxLineBytes = 1024;
 export function namesOtherProtocol(bytes: Uint8Array): boolean {
   const end = bytes.subarray(0, maxLineBytes).indexOf(0x0a);
   if (end === -1) return false;
-  const [, version] = /^[^ ]+ [^ ]+ ([^ ]+?)\r?$/.exec(String.fromCharCode(...bytes.subarray(0, end))) ?? [];
+  // Visible characters only: a handshake of TLS has spaces too, and whoever sends one understands "400" as "no TLS here".
+  const [, version] = /^[!-~]+ [!-~]+ ([!-~]+)\r?$/.exec(String.fromCharCode(...bytes.subarray(0, end))) ?? [];
   return version !== undefined && !/^HTTP\/1\.\d$/.test(version);
 }
 

@@ -41,6 +41,8 @@ describe("namesOtherProtocol()", () => {
     ["a b c\n", true],
     ["\x16\x03\x01\n", false],
     ["\x16\x03\x01", false],
+    ["\x16\x03\x01 a bc d\n", false],
+    ["\x16\x03\x01 \x03 c\n", false],
     [`GET /${"x".repeat(2000)} HTTP/1.1\r\n`, false],
   ] as const) {
     test(`says ${isOther} of ${JSON.stringify(text.slice(0, 40))}`, () => {

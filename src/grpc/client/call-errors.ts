@@ -2,8 +2,8 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { markUnprocessed } from "../../core/call-fate.ts";
+import type { CallSignal } from "../../core/call-signal.ts";
 import { ErrorCode, errorCodeName } from "../../http2/error-code.ts";
 
 /** Nothing was sent: the connection is not ready, or on its way out. */
@@ -48,8 +48,8 @@ export function timedOut(): ConnectError {
 }
 
 /** As Connect's own transports have it: the signal's reason, as `canceled` where it is not an error of Connect's already. */
-export function aborted(signal: AbortSignal): ConnectError {
-  return ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+export function aborted(signal: CallSignal): ConnectError {
+  return ConnectError.from(signal.reason, Code.Canceled);
 }
 
 /** The peer does not keep to the protocol. */

@@ -2,6 +2,7 @@
 // Knows when the call is over; what it answers is its subclasses'.
 
 import type { ConnectError } from "@connectrpc/connect";
+import type { CallSignal } from "../../core/call-signal.ts";
 import type { Deadlined } from "../../core/deadline-queue.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
@@ -28,7 +29,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   /** Known when the answer's headers have come. */
   protected facts: ResponseFacts | undefined = undefined;
   protected header: HeaderBlock | undefined = undefined;
-  #signal: AbortSignal | undefined = undefined;
+  #signal: CallSignal | undefined = undefined;
   #onAbort: (() => void) | undefined = undefined;
 
   constructor(calls: ClientCalls, head: RequestHead) {
@@ -37,7 +38,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   }
 
   /** Starts the deadline and heeds the signal; false where it is over already. `timeoutMs` is more than 0. */
-  protected watch(timeoutMs: number | undefined, signal: AbortSignal | undefined): boolean {
+  protected watch(timeoutMs: number | undefined, signal: CallSignal | undefined): boolean {
     if (signal !== undefined) {
       if (signal.aborted) {
         this.fail(aborted(signal));
@@ -45,7 +46,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
       }
       this.#signal = signal;
       this.#onAbort = () => this.cancel(aborted(signal));
-      signal.addEventListener("abort", this.#onAbort, { once: true });
+      signal.addEventListener("abort", this.#onAbort);
     }
     if (timeoutMs !== undefined) this.calls.deadlines.add(this, timeoutMs);
     return true;

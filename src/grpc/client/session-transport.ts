@@ -2,6 +2,7 @@
 
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import type { CallSignal } from "../../core/call-signal.ts";
 import type { Http2Session } from "../../http2/session.ts";
 import { compressionNames } from "../compression.ts";
 import { notTaken } from "./call-errors.ts";
@@ -10,7 +11,7 @@ import { ClientCalls } from "./client-calls.ts";
 import { encodeMessage } from "./encode-message.ts";
 import { RequestFields } from "./request-fields.ts";
 import { StreamingCall } from "./streaming-call.ts";
-import { UnaryCall } from "./unary-call.ts";
+import { type Recourse, UnaryCall } from "./unary-call.ts";
 
 /**
  * Calls on a session, between `begin` and `stop`; those made before or after fail as unprocessed (see call-fate.ts). `timeoutMs` of 0 or
@@ -56,20 +57,37 @@ export class SessionTransport implements Transport {
     header: HeadersInit | undefined,
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
+    return this.unaryCall(method, signal, timeoutMs, header, input, undefined);
+  }
+
+  /**
+   * Makes a call as `unary` does, ended by any CallSignal. Before the call fails, `recourse` is asked once, with the error: where it gives a
+   * promise, the call ends as that does.
+   */
+  unaryCall<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: CallSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+    recourse: Recourse<I, O> | undefined,
+  ): Promise<UnaryResponse<I, O>> {
     const calls = this.#calls;
     const fields = this.#fields;
-    if (calls === undefined || fields === undefined) return Promise.reject(notTaken(this.#options.url));
-    const timeout = timeoutOf(timeoutMs);
     try {
+      if (calls === undefined || fields === undefined) throw notTaken(this.#options.url);
+      const timeout = timeoutOf(timeoutMs);
       const head = fields.head(method, timeout, header);
       const body = encodeMessage(method.input, input, this.#options.maxSendBytes);
       const promise = new Promise<UnaryResponse>(capture);
-      const call = new UnaryCall(calls, method, head, body, captured.resolve, captured.reject);
-      call.start(timeout, signal);
+      const { resolve, reject } = captured;
       // The call knows no type parameters.
+      const call = new UnaryCall(calls, method, head, body, resolve, reject, recourse as Recourse | undefined);
+      call.start(timeout, signal);
       return promise as Promise<UnaryResponse<I, O>>;
-    } catch (error) {
-      return Promise.reject(ConnectError.from(error));
+    } catch (thrown) {
+      const error = ConnectError.from(thrown);
+      return recourse?.(error) ?? Promise.reject(error);
     }
   }
 
@@ -100,12 +118,18 @@ function timeoutOf(timeoutMs: number | undefined): number | undefined {
 }
 
 /** The functions of the Promise that was made last: an executor of each call's own would be a closure more. */
-const captured: { resolve: (response: UnaryResponse) => void; reject: (error: ConnectError) => void } = {
+const captured: {
+  resolve: (response: UnaryResponse | Promise<UnaryResponse>) => void;
+  reject: (error: ConnectError) => void;
+} = {
   resolve() {},
   reject() {},
 };
 
-function capture(resolve: (response: UnaryResponse) => void, reject: (error: unknown) => void): void {
+function capture(
+  resolve: (response: UnaryResponse | Promise<UnaryResponse>) => void,
+  reject: (error: unknown) => void,
+): void {
   captured.resolve = resolve;
   captured.reject = reject;
 }

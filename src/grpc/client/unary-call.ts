@@ -1,7 +1,8 @@
 // A call with one message each way. The common case, HEADERS, one DATA frame and trailers, goes through without a detour.
 
-import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
+import type { CallSignal } from "../../core/call-signal.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import { findCompression } from "../compression.ts";
 import { lazyHeaders } from "../lazy-headers.ts";
@@ -13,8 +14,12 @@ import type { ClientCalls } from "./client-calls.ts";
 import { decodeMessage, decompressMessage } from "./encode-message.ts";
 import type { RequestHead } from "./request-fields.ts";
 
-type Resolve = (response: UnaryResponse) => void;
+type Resolve = (response: UnaryResponse | Promise<UnaryResponse>) => void;
 type Reject = (error: ConnectError) => void;
+/** Asked before a call fails: may have another answer in its place. */
+export type Recourse<I extends DescMessage = DescMessage, O extends DescMessage = DescMessage> = (
+  error: ConnectError,
+) => Promise<UnaryResponse<I, O>> | undefined;
 
 const none: Uint8Array = new Uint8Array(0);
 
@@ -24,6 +29,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
   #body: Uint8Array;
   readonly #resolve: Resolve;
   readonly #reject: Reject;
+  readonly #recourse: Recourse | undefined;
   /** The answer. */
   #message: Uint8Array | undefined = undefined;
   #isCompressed = false;
@@ -37,16 +43,18 @@ export class UnaryCall extends ClientCall implements MessageSink {
     body: Uint8Array,
     resolve: Resolve,
     reject: Reject,
+    recourse: Recourse | undefined,
   ) {
     super(calls, head);
     this.#method = method;
     this.#body = body;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#recourse = recourse;
   }
 
   /** Begins the call. Once. */
-  start(timeoutMs: number | undefined, signal: AbortSignal | undefined): void {
+  start(timeoutMs: number | undefined, signal: CallSignal | undefined): void {
     if (!this.watch(timeoutMs, signal)) return;
     const { sendCompression, compressMinBytes } = this.calls.options;
     if (sendCompression === undefined || this.#body.length < compressMinBytes) {
@@ -159,6 +167,8 @@ export class UnaryCall extends ClientCall implements MessageSink {
   protected onFailed(error: ConnectError): void {
     this.unwatchSignal();
     this.#body = none;
-    this.#reject(error);
+    const instead = this.#recourse?.(error);
+    if (instead === undefined) this.#reject(error);
+    else this.#resolve(instead);
   }
 }

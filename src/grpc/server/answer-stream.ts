@@ -28,8 +28,9 @@ export class AnswerStream {
     this.#beforeEnd = beforeEnd;
   }
 
-  /** Begins; ends the call when all is sent. */
+  /** Begins, unless the call is over already; ends it when all is sent. */
   start(): void {
+    if (this.#call.isOver) return;
     this.#sendAll().then(
       () => this.#call.finish(),
       (error) => this.#call.fail(error),

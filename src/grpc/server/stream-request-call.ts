@@ -58,8 +58,7 @@ export class StreamRequestCall extends ServerCall {
 
   #stream(messages: AsyncIterable<unknown>, beforeEnd?: () => void): void {
     this.#answers = new AnswerStream(this, messages, beforeEnd);
-    if (this.isOver) this.#answers.stop();
-    else this.#answers.start();
+    this.#answers.start();
   }
 
   override onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {
