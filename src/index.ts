@@ -38,6 +38,7 @@ export { registerService } from "./registry/register-service.ts";
 export type { Registration, RegistrationState } from "./registry/registration.ts";
 export { type CloseOnSignalOptions, closeOnSignal, type SignalHandle } from "./runtime/close-on-signal.ts";
 export type { AdvertiseOptions } from "./server/announced-address.ts";
+export type { ServerConnectionOptions, ServerKeepaliveOptions } from "./server/connection-options.ts";
 export type { CorsOptions } from "./server/cors-options.ts";
 export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
 export { ListenError, type ListenErrorDetails } from "./server/listen-error.ts";

@@ -29,6 +29,7 @@ export interface ServerConnectionOptions {
   readonly maxConnections?: number;
   /** The same for each address that connections come from. Default: no limit, as everybody behind a proxy has one address. */
   readonly maxConnectionsPerPeer?: number;
+  /** How clients that are gone without a word are found. Default: a PING after 2 h of silence. Only with `http2: "lictor"`. */
   readonly keepalive?: ServerKeepaliveOptions;
   /**
    * Age at which a client is asked to connect anew, in milliseconds, at least 1, give or take a tenth, so that load spreads over servers

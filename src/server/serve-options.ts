@@ -39,7 +39,7 @@ export interface ServeOptions extends ServerConnectionOptions {
   readonly port?: number;
   /**
    * Whose HTTP/2 is spoken: lictor's own, with native gRPC straight to its handlers, or the runtime's node:http2, with every protocol
-   * through Connect's. Both serve the same. Default `node`.
+   * through Connect's. Both serve the same. Default `lictor`.
    */
   readonly http2?: "lictor" | "node";
   /** Serves TLS instead of cleartext. */
@@ -103,7 +103,7 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     throw new TypeError(`Cannot serve as the options must be an object: received ${options}`);
   }
   const { host = "127.0.0.1", port = 0, maxReceiveBytes = 4 * 1024 * 1024, tls, advertise, service = {} } = options;
-  const { graceMs = 10_000, drainMarginMs = 1000, reflection = false, http2 = "node" } = options;
+  const { graceMs = 10_000, drainMarginMs = 1000, reflection = false, http2 = "lictor" } = options;
   if (typeof options.routes !== "function") refuseOption("routes", "must be a function", options.routes);
   if (typeof host !== "string" || host === "") refuseOption("host", "must be a non-empty string", host);
   checkInteger("port", port, 0, 65535);
