@@ -118,7 +118,7 @@ describe("Http2Session", () => {
   });
 
   test("resets a stream whose window stays shut, and leaves the others alone", async () => {
-    const client = await settled();
+    const client = await settled({ timeouts: { windowStallMs: 60_000 } });
     await client.send(openWindow, request(1, "/bytes/70000"));
     await client.clock.advance(50_000);
     assert.deepEqual(client.log.ofType(3), []);
@@ -134,7 +134,7 @@ describe("Http2Session", () => {
   });
 
   test("resets a stream whose window opens byte by byte, and not one that opens by a KiB", async () => {
-    const client = await settled();
+    const client = await settled({ timeouts: { windowStallMs: 60_000 } });
     await client.send(openWindow, request(1, "/bytes/900000"), request(3, "/bytes/900000"));
     for (let step = 0; step < 10; step++) {
       await client.send(frame(8, 0, 1, uint32(1)), frame(8, 0, 3, uint32(1024)));
@@ -148,7 +148,7 @@ describe("Http2Session", () => {
   });
 
   test("closes a peer that keeps the connection's window shut", async () => {
-    const client = await settled({}, settingsPayload([4, 1 << 20]));
+    const client = await settled({ timeouts: { windowStallMs: 60_000 } }, settingsPayload([4, 1 << 20]));
     await client.send(request(1, "/bytes/100000"), request(3, "/bytes/100000"));
     await client.clock.advance(59_000);
     assert.equal(client.log.goaway, undefined);
