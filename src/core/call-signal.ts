@@ -5,6 +5,8 @@ export interface CallSignal {
   readonly aborted: boolean;
   /** Why; undefined while it is not aborted. */
   readonly reason: unknown;
+  /** Has `listener` called once it aborts; not where it has already. */
   addEventListener(type: "abort", listener: () => void): void;
+  /** Takes out what was added; does nothing where it was not. */
   removeEventListener(type: "abort", listener: () => void): void;
 }
