@@ -18,7 +18,7 @@ export interface ConnectionLimits {
   readonly maxFrameBytes: number;
   /** Largest header list we take, as RFC 9113, section 6.5.2, counts it. Larger ones are handed on without their fields. Default 64 KiB. */
   readonly maxHeaderListBytes: number;
-  /** Request headers of all open streams together (servers only); above, new streams are refused. Default 16 MiB. */
+  /** Request headers of all open streams together (servers only); above, new streams are refused. Default 8 MiB: 8 KiB each of 1000. */
   readonly maxHeldHeaderBytes: number;
   /**
    * Data that may wait for the peer to take it, on all streams. Above, no new streams: a client's `canOpen` is false, a server refuses
@@ -35,7 +35,7 @@ export const defaultLimits: ConnectionLimits = {
   maxHeldBytes: 16 * 1024 * 1024,
   maxFrameBytes: 16_384,
   maxHeaderListBytes: 64 * 1024,
-  maxHeldHeaderBytes: 16 * 1024 * 1024,
+  maxHeldHeaderBytes: 8 * 1024 * 1024,
   maxPendingBytes: 24 * 1024 * 1024,
 };
 

@@ -161,7 +161,7 @@ export class Sender {
   #hasWindowless(turns: readonly Stream[], from: number): boolean {
     for (let at = from; at < turns.length; at++) {
       const first = turns[at]?.firstPending;
-      if (first !== undefined && (first.trailers !== undefined || first.body.length === 0)) return true;
+      if (first !== undefined && (first.head?.length ?? 0) + first.body.length === 0) return true;
     }
     return false;
   }
@@ -205,7 +205,9 @@ export class Sender {
 
   #shift(stream: Stream): void {
     stream.firstPending = stream.firstPending?.next;
-    if (stream.firstPending === undefined) stream.lastPending = undefined;
+    if (stream.firstPending !== undefined) return;
+    stream.lastPending = undefined;
+    stream.stallSinceMs = 0;
   }
 
   /** One DATA frame: `head` from `headFrom` to `headTo`, then `body` from `from` to `to`. */

@@ -4,7 +4,10 @@ import type { Clock } from "../core/clock.ts";
 import type { Http2Connection } from "./connection.ts";
 import { ErrorCode } from "./error-code.ts";
 
-/** How long a peer may take; milliseconds above 0. Each is noticed up to a quarter of the shortest late. */
+/**
+ * How long a peer may take; milliseconds above 0. Each is noticed up to a quarter of the shortest late. Time in which our own process stood
+ * still does not count: what the peer sent meanwhile has not been read.
+ */
 export interface SessionTimeouts {
   /** Until its SETTINGS come, and until it acknowledges ours (RFC 9113, section 6.5.3). Default 10000. */
   readonly settingsMs: number;
@@ -72,6 +75,10 @@ export class SessionWatch {
   readonly #window: Since = new Since();
   readonly #overfull: Since = new Since();
   #cancelTimer: (() => void) | undefined;
+  /** How long the timer waits, when it was set, and the time that was watched so far. */
+  #waitMs = 0;
+  #armedMs = 0;
+  #watchedMs = 0;
   #isUrgent = false;
   #stopped = false;
 
@@ -90,9 +97,10 @@ export class SessionWatch {
     const connection = this.#connection;
     if (this.#cancelTimer !== undefined && (this.#isUrgent || !connection.isOverfull)) return;
     if (this.#stopped || !this.#isAwaiting()) return;
+    const watchedMs = this.#watched();
     this.#cancelTimer?.();
-    this.#note(this.#clock.now());
-    this.#arm();
+    this.#cancelTimer = undefined;
+    this.#noteAndArm(watchedMs);
   }
 
   stop(): void {
@@ -114,45 +122,59 @@ export class SessionWatch {
 
   #arm(): void {
     this.#isUrgent = this.#connection.isOverfull;
-    const waitMs = this.#isUrgent ? Math.min(this.#timeouts.overfullMs, this.#shortestMs) : this.#shortestMs;
-    this.#cancelTimer = this.#clock.schedule(waitMs / 4, () => {
+    this.#waitMs = (this.#isUrgent ? Math.min(this.#timeouts.overfullMs, this.#shortestMs) : this.#shortestMs) / 4;
+    this.#armedMs = this.#clock.now();
+    this.#cancelTimer = this.#clock.schedule(this.#waitMs, () => {
+      const watchedMs = this.#watched();
       this.#cancelTimer = undefined;
-      this.#note(this.#clock.now());
-      if (!this.#stopped && !this.#connection.isOver && this.#isAwaiting()) this.#arm();
+      this.#noteAndArm(watchedMs);
     });
   }
 
-  #note(nowMs: number): void {
+  #noteAndArm(watchedMs: number): void {
+    this.#note(watchedMs);
+    if (!this.#stopped && !this.#connection.isOver && this.#isAwaiting()) this.#arm();
+  }
+
+  /** Adds what has passed since the timer was set, but no more than it was to wait. */
+  #watched(): number {
+    if (this.#cancelTimer !== undefined) {
+      this.#watchedMs += Math.min(this.#clock.now() - this.#armedMs, this.#waitMs);
+    }
+    return this.#watchedMs;
+  }
+
+  #note(watchedMs: number): void {
     const connection = this.#connection;
     const { settingsMs, frameMs, writeStallMs, windowStallMs, overfullMs } = this.#timeouts;
     const { isSettled, isWritable, sentBytes } = connection;
-    if (this.#settings.note(!isSettled || !connection.isAcknowledged, Number(isSettled), nowMs) >= settingsMs) {
+    if (this.#settings.note(!isSettled || !connection.isAcknowledged, Number(isSettled), watchedMs) >= settingsMs) {
       const what = isSettled ? "does not acknowledge SETTINGS" : "sends no SETTINGS";
       connection.fail(ErrorCode.settingsTimeout, `the peer ${what}`);
       return;
     }
-    if (this.#frame.note(connection.isAmidFrame, connection.readProgress, nowMs) >= frameMs) {
+    if (this.#frame.note(connection.isAmidFrame, connection.readProgress, watchedMs) >= frameMs) {
       connection.fail(ErrorCode.enhanceYourCalm, "the peer does not end what it began to send");
       return;
     }
-    if (this.#overfull.note(connection.isOverfull, Math.floor(sentBytes / progressBytes), nowMs) >= overfullMs) {
+    if (this.#overfull.note(connection.isOverfull, Math.floor(sentBytes / progressBytes), watchedMs) >= overfullMs) {
       connection.fail(ErrorCode.enhanceYourCalm, "the peer takes nothing of all that it asked for");
       return;
     }
-    if (this.#write.note(!isWritable, connection.writeProgress, nowMs) >= writeStallMs) {
+    if (this.#write.note(!isWritable, connection.writeProgress, watchedMs) >= writeStallMs) {
       this.#onDeadSocket();
       return;
     }
     const isShut = isWritable && connection.pendingBytes > 0 && connection.sendWindow <= 0;
-    if (this.#window.note(isShut, Math.floor(sentBytes / progressBytes), nowMs) >= windowStallMs) {
+    if (this.#window.note(isShut, Math.floor(sentBytes / progressBytes), watchedMs) >= windowStallMs) {
       connection.fail(ErrorCode.enhanceYourCalm, "the peer keeps the connection's window shut");
     } else if (connection.pendingBytes > 0) {
-      this.#noteStreams(isWritable && connection.sendWindow > 0, nowMs);
+      this.#noteStreams(isWritable && connection.sendWindow > 0, watchedMs);
     }
   }
 
   /** Streams wait for their own windows only while the socket and the connection's window are open. */
-  #noteStreams(isOwnWindow: boolean, nowMs: number): void {
+  #noteStreams(isOwnWindow: boolean, watchedMs: number): void {
     for (const stream of this.#connection.streams()) {
       if (stream.firstPending === undefined) {
         stream.stallSinceMs = 0;
@@ -161,8 +183,8 @@ export class SessionWatch {
       if (stream.stallSinceMs === 0 || !isOwnWindow || stream.sentBytes - stream.stallMark >= progressBytes) {
         stream.stallMark = stream.sentBytes;
         // 0 says that nothing waits.
-        stream.stallSinceMs = Math.max(nowMs, Number.MIN_VALUE);
-      } else if (nowMs - stream.stallSinceMs >= this.#timeouts.windowStallMs) {
+        stream.stallSinceMs = Math.max(watchedMs, Number.MIN_VALUE);
+      } else if (watchedMs - stream.stallSinceMs >= this.#timeouts.windowStallMs) {
         this.#connection.failStream(stream, ErrorCode.enhanceYourCalm);
       }
     }

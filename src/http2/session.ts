@@ -117,7 +117,7 @@ export class Http2Session implements Http2Host {
    * once the PING behind it is answered: by then every stream that the client began before it knew has come (RFC 9113, section 6.8).
    */
   leave(): void {
-    if (this.#leaving || this.#closed) return;
+    if (this.#leaving || this.#ending || this.#closed) return;
     this.#leaving = true;
     if (!this.#isServer) {
       this.connection.goaway(0, ErrorCode.noError);
@@ -141,6 +141,7 @@ export class Http2Session implements Http2Host {
     if (this.#closed) return;
     this.reason ??= reason;
     this.#watch.stop();
+    this.#ending = true;
     this.connection.goaway(this.#isServer ? this.connection.lastPeerStreamId : 0, code);
     this.connection.abort(code);
     this.#flush();
@@ -173,7 +174,8 @@ export class Http2Session implements Http2Host {
   // Ends.
 
   #endIfIdle(): void {
-    if (!this.#leaving || this.#cancelTimer !== undefined || this.connection.streamCount > 0) return;
+    // The last stream may end while its last frames are being written: they are on no socket yet.
+    if (!this.#leaving || this.#flushing || this.#cancelTimer !== undefined || this.connection.streamCount > 0) return;
     this.#end(true);
   }
 
@@ -237,6 +239,7 @@ export class Http2Session implements Http2Host {
     }
     this.#flushing = false;
     this.#watch.look();
+    this.#endIfIdle();
     return takesMore;
   }
 

@@ -1,6 +1,5 @@
-// The server that is attacked, a well-behaved caller beside the attacker, and what they are measured by. ATTACK_SERVER names another
-// script than test/h2spec/echo-server.ts: one that prints `ready HOST:PORT`; ATTACK_PATHS what it does where (AttackPaths as JSON, and
-// `call` for the caller).
+// The server that is attacked, a well-behaved caller beside the attacker, and what they are measured by. ATTACK_TARGET says which server:
+// `serve` (test/attacks/server.ts), or `echo` (test/h2spec/echo-server.ts), HTTP/2 with nothing on it.
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -10,34 +9,66 @@ import type { SpawnedCommand } from "../support/spawn-command.ts";
 import { spawnOn } from "../support/spawn-on.ts";
 import type { RuntimeName } from "../tools/runtimes.ts";
 
+/** What the server of test/attacks/server.ts allows an address. */
+export const maxConnectionsPerPeer = 100;
+/** How long it waits for a silent peer: longer than for one who begins what he does not end. */
+export const keepalive = { timeMs: 12_000, timeoutMs: 1000 };
+
 /** What the caller saw since it was last asked. */
 export interface CallerReport {
   readonly calls: number;
-  readonly failed: number;
+  readonly failures: readonly string[];
   readonly p99Ms: number;
 }
 
 export interface Target extends AsyncDisposable {
   readonly port: number;
-  readonly paths: AttackPaths;
   /** Lets the caller call for a while, beside whatever else is done meanwhile. */
   measure(ms: number): Promise<CallerReport>;
   /** Memory that the server takes now, in bytes. */
   rss(): number;
 }
 
+/** What is attacked. */
+export interface TargetKind {
+  readonly name: "serve" | "echo";
+  readonly script: string;
+  readonly paths: AttackPaths;
+}
+
+const kinds: readonly TargetKind[] = [
+  {
+    name: "serve",
+    script: "test/attacks/server.ts",
+    paths: {
+      hang: "/lictor.test.v1.AttackService/Hang",
+      large: "/lictor.test.v1.AttackService/Large",
+      // Without a message it is answered by trailers alone.
+      small: "/lictor.test.v1.EchoService/Unary",
+      upload: "/lictor.test.v1.AttackService/Upload",
+      more: ["content-type", "application/grpc", "te", "trailers"],
+    },
+  },
+  { name: "echo", script: "test/h2spec/echo-server.ts", paths: echoPaths },
+];
+
+/** The one that is wanted. Throws an Error where ATTACK_TARGET names none. */
+export function wantedKind(): TargetKind {
+  const name = process.env.ATTACK_TARGET ?? "serve";
+  const kind = kinds.find((known) => known.name === name);
+  if (kind === undefined) throw new Error(`Cannot attack "${name}": known are ${kinds.map((known) => known.name)}`);
+  return kind;
+}
+
 /** Starts both. Linux only: memory is read from /proc. */
-export async function startTarget(runtime: RuntimeName): Promise<Target> {
-  const { call = "/bytes/100", ...paths } = JSON.parse(process.env.ATTACK_PATHS ?? "{}");
-  const script = process.env.ATTACK_SERVER ?? "test/h2spec/echo-server.ts";
-  const server = spawnOn(runtime, script, [], { stdin: "pipe" });
+export async function startTarget(kind: TargetKind, runtime: RuntimeName): Promise<Target> {
+  const server = spawnOn(runtime, kind.script, [], { stdin: "pipe" });
   const [address = ""] = await server.ready(1);
   const port = Number(address.split(":").at(-1));
-  const caller = spawnOn("node", "test/attacks/caller.ts", [String(port), call], { stdin: "pipe" });
+  const caller = spawnOn("node", "test/attacks/caller.ts", [kind.name, String(port)], { stdin: "pipe" });
   await caller.until(({ lines }) => lines.includes("calling"));
   return {
     port,
-    paths: { ...echoPaths, ...paths },
     async measure(ms) {
       await ask(caller);
       await sleep(ms);

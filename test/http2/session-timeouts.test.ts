@@ -147,6 +147,40 @@ describe("Http2Session", () => {
     client.server.session.destroy(undefined);
   });
 
+  test("counts anew how long a stream waits once nothing of it waited", async () => {
+    const client = await settled({ timeouts: { windowStallMs: 60_000 } }, settingsPayload([4, 0]));
+    await client.send(openWindow, request(1, "/hang"));
+    const { connection } = client.server.session;
+    const [stream] = connection.streams();
+    assert.ok(stream !== undefined);
+    connection.sendHeaders(stream, connection.prepare([":status", "200"]), undefined, false);
+    for (let step = 0; step < 6; step++) {
+      connection.sendData(stream, undefined, new Uint8Array(100), false);
+      await client.clock.advance(25_000);
+      await client.send(frame(8, 0, 1, uint32(100)));
+    }
+    assert.equal(client.log.ofType(0).length, 6);
+    assert.deepEqual(client.log.ofType(3), []);
+    client.server.session.destroy(undefined);
+  });
+
+  test("does not blame the peer for time in which the process stood still", async () => {
+    const clock = createManualClock();
+    let stoodStillMs = 0;
+    const { now, schedule } = clock;
+    const client = await settled({ clock: { now: () => now() + stoodStillMs, schedule } });
+    const whole = request(1, "/echo");
+    client.socket.write([whole.subarray(0, 12)]);
+    await clock.advance(3000);
+    stoodStillMs += 3_600_000;
+    await clock.advance(3000);
+    client.socket.write([whole.subarray(12)]);
+    await clock.advance(0);
+    assert.equal(client.log.goaway, undefined);
+    assert.equal(client.log.frames.at(-1)?.streamId, 1);
+    client.server.session.destroy(undefined);
+  });
+
   test("closes a peer that keeps the connection's window shut", async () => {
     const client = await settled({ timeouts: { windowStallMs: 60_000 } }, settingsPayload([4, 1 << 20]));
     await client.send(request(1, "/bytes/100000"), request(3, "/bytes/100000"));

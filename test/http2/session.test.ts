@@ -57,6 +57,21 @@ describe("Http2Session", () => {
     assert.equal(await client.closed, undefined);
   });
 
+  test("leave() of a server lets an answer out that waits for windows and socket", async () => {
+    await using server = await startH2Echo();
+    for (const bytes of [300_000, 8 * mebibyte]) {
+      await using client = await connectH2(server.port);
+      const answer = client.call(`/bytes/${bytes}`);
+      const own = server.sessions.at(-1);
+      while (own !== undefined && own.paths.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      own?.session.leave();
+      const { body, trailers } = await answer;
+      assert.equal(body.length, bytes);
+      assert.deepEqual(trailers, ["grpc-status", "0"]);
+      assert.equal(await own?.closed, undefined);
+    }
+  });
+
   test("leave() of a client waits for its calls, then closes both ends", async () => {
     await using server = await startH2Echo();
     await using client = await connectH2(server.port);

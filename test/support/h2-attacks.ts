@@ -44,7 +44,7 @@ const id = (index: number) => 2 * index + 1;
 /** One attack after the other. Each is over when the server says so. */
 export function h2Attacks(paths: AttackPaths): readonly H2Attack[] {
   const largeField = literals(["x", "y".repeat(8100)]);
-  const largeRequest = literals([...requestFields(paths.hang), "a", "b".repeat(16_000)]);
+  const largeRequest = literals([...requestFields(paths.hang), ...(paths.more ?? []), "a", "b".repeat(16_000)]);
   const ask = (streamId: number, path: string, end = true) => request(streamId, path, end, paths.more);
   return [
     {
@@ -135,7 +135,7 @@ export function h2Attacks(paths: AttackPaths): readonly H2Attack[] {
     {
       name: "DATA of one byte and much padding",
       before: [ask(1, paths.upload, false)],
-      step: () => [frame(0, 8, 1, [255, 1, ...new Uint8Array(255)])],
+      step: () => [frame(0, 8, 1, [255, 0, ...new Uint8Array(255)])],
       most: 2700,
       text: /DATA/,
     },
@@ -178,8 +178,8 @@ export function h2Attacks(paths: AttackPaths): readonly H2Attack[] {
       step: (index) => [frame(1, 4, id(index), largeRequest)],
       most: 4000,
       text: /above the limit/,
-      // 16 MiB of them.
-      mostStreams: 1050,
+      // 8 MiB of them.
+      mostStreams: 550,
     },
     {
       name: "informational trailers of no use",

@@ -1,6 +1,5 @@
-// `npm run attacks -- [--runtime bun|deno|node]... [--server SCRIPT] [--paths JSON]`: the suite of test/attacks, floods over sockets with a
-// caller beside them. Stands outside of `npm test`: it takes minutes, and a machine that does little else. `--server` names a script that
-// prints `ready HOST:PORT`, `--paths` what it does where (see test/attacks/target.ts).
+// `npm run attacks -- [--runtime bun|deno|node]... [--target serve|echo]`: the suite of test/attacks, floods over sockets with a caller beside
+// them. Stands outside of `npm test`: it takes minutes, and a machine that does little else. `echo` attacks HTTP/2 alone.
 
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -10,11 +9,9 @@ import { runtimeNames } from "./runtimes.ts";
 const { values } = parseArgs({
   options: {
     runtime: { type: "string", multiple: true, default: [...runtimeNames] },
-    server: { type: "string" },
-    paths: { type: "string" },
+    target: { type: "string", default: "serve" },
   },
 });
 process.env.ATTACK_RUNTIMES = values.runtime.join();
-if (values.server !== undefined) process.env.ATTACK_SERVER = values.server;
-if (values.paths !== undefined) process.env.ATTACK_PATHS = values.paths;
+process.env.ATTACK_TARGET = values.target;
 process.exitCode = await runSuite("test/attacks", { parts: [], fileTimeoutMs: 600_000, jobs: 1 });

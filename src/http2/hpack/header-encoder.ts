@@ -131,6 +131,8 @@ export class HeaderEncoder {
     const smallest = this.#announce;
     if (smallest === undefined) return at;
     this.#announce = undefined;
+    // For this block only: bytes that were prepared with it must not come again.
+    this.version++;
     const end = putInteger(0x20, 5, smallest, out, at);
     return smallest === this.#table.maxSize ? end : putInteger(0x20, 5, this.#table.maxSize, out, end);
   }
