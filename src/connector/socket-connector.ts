@@ -19,13 +19,13 @@ export type SocketOpener = (endpoint: Endpoint, signal: AbortSignal) => Promise<
 export interface SocketConnectorOptions extends ConnectorOptions {
   /** Largest message sent to a server, in bytes before compression. Larger ones fail with `resource_exhausted`. Default 4 GiB - 1. */
   readonly maxSendBytes?: number;
-  /** What answers may be compressed with, the most wanted first; empty for nothing. Default gzip, by the platform's streams. */
+  /** What answers may be compressed with, the most wanted first; empty for nothing. Default gzip; of `createHttp2Connector` gzip and brotli. */
   readonly acceptCompression?: readonly Compression[];
   /** What messages are compressed with that have at least `compressMinBytes`. The server must know it: gRPC has no way to ask. Default: none. */
   readonly sendCompression?: Compression;
-  /** In bytes. Default 1024. */
+  /** Smallest message that `sendCompression` compresses, in bytes. Default 1024. */
   readonly compressMinBytes?: number;
-  /** Default: none; what the socket does not tell is then found by deadlines only. */
+  /** How servers that are gone without a word are found. Default: by deadlines only. */
   readonly keepalive?: KeepaliveOptions;
   /** Runs a function when what runs now is done: what calls write meanwhile goes out in one piece. Default `queueMicrotask`. */
   readonly defer?: (run: () => void) => void;

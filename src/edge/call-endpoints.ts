@@ -8,11 +8,11 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import type { PickResult } from "../balancer/picker.ts";
 import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { explainDeadline, type PreparedCall, prepareCall } from "../transport/prepare-call.ts";
 import { onceStreamEnds, replayFirst, unlessRead } from "../transport/streams.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
 import { createEndpointTurn, markAnswered, markFailed } from "./endpoint-turn.ts";
+import { explainDeadline, type PreparedCall, prepareCall } from "./prepare-call.ts";
 
 /** Most endpoints that one call tries, as many as gRPC's clients do: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#limits-on-retries-and-hedges */
 const maxAttempts = 5;

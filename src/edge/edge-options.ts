@@ -12,7 +12,7 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 import type { InstanceQuery } from "../resolver/instance-query.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
 import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
-import { checkDefaultTimeout } from "../transport/prepare-call.ts";
+import { checkDefaultTimeout } from "../transport/call-bounds.ts";
 import { createConsulSource } from "./consul-source.ts";
 import type { SnapshotSource } from "./snapshot.ts";
 import { createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";

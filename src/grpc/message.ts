@@ -37,11 +37,26 @@ export function lengthAt(bytes: Uint8Array, at: number): number {
   );
 }
 
-/** A Uint8Array of its own: `slice` of a node Buffer would share the bytes. */
+/** Where small copies lie, beside one another: what has a buffer of its own is dear to make, and dearer to look at. */
+const poolBytes = 8 * 1024;
+const maxPooledBytes = 512;
+let pool: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+let pooled = 0;
+
+/** The bytes, where nobody will change them; small ones share a buffer of 8 KiB. */
 export function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(to - from);
+  const copy = to - from <= maxPooledBytes ? takeFromPool(to - from) : new Uint8Array(to - from);
   // Below some 64 bytes a loop is cheaper than the view that `set` needs.
   if (to - from > 64) copy.set(bytes.subarray(from, to));
   else for (let at = from; at < to; at++) copy[at - from] = bytes[at] ?? 0;
   return copy;
+}
+
+function takeFromPool(bytes: number): Uint8Array<ArrayBuffer> {
+  if (pool.length - pooled < bytes) {
+    pool = new Uint8Array(poolBytes);
+    pooled = 0;
+  }
+  pooled += bytes;
+  return pool.subarray(pooled - bytes, pooled);
 }

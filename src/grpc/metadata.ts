@@ -2,16 +2,10 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { connectionFields } from "../http2/field-rules.ts";
 
-/** Of HTTP/1.1's connections: RFC 9113, section 8.2.2. */
-const connectionFields: ReadonlySet<string> = new Set([
-  "connection",
-  "http2-settings",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
+/** Of the way up from HTTP/1.1, which RFC 9113, section 3.1, has done away with; some refuse it still. */
+const upgradeField = "http2-settings";
 
 /**
  * Names in lower case and values in turn; undefined where there are none. Throws ConnectError, `invalid_argument`, for what HTTP/2 does
@@ -35,7 +29,7 @@ export function toFields(init: HeadersInit | undefined): string[] | undefined {
 
 /** Whether HTTP/2 forbids a field of this name (in lower case). */
 export function isConnectionField(name: string): boolean {
-  return connectionFields.has(name);
+  return connectionFields.has(name) || name === upgradeField;
 }
 
 /** Everything but the pseudo-fields (`:status` and the like). Fields of one name are joined, as Headers does. */
@@ -62,7 +56,7 @@ export function fieldBytes(fields: readonly string[]): number {
 
 function add(fields: string[], name: string, value: string): void {
   const lower = lowerName(name);
-  if (connectionFields.has(lower)) {
+  if (isConnectionField(lower)) {
     throw invalid(`Cannot send the header "${lower}" as it belongs to HTTP/1.1's connections`);
   }
   fields.push(lower, checkedValue(lower, value));

@@ -21,8 +21,8 @@ export interface ConnectionLimits {
   /** Request headers of all open streams together (servers only); above, new streams are refused. Default 8 MiB: 8 KiB each of 1000. */
   readonly maxHeldHeaderBytes: number;
   /**
-   * Data that may wait for the peer to take it, on all streams. Above, no new streams: a client's `canOpen` is false, a server refuses
-   * them. A server resets streams that would bring it above twice as much. Default 24 MiB.
+   * Data that may wait for the peer to take it, on all streams. Above, `hasRoom` and a client's `canOpen` are false. One message more is
+   * taken, however large; a server resets streams whose data would then bring it above twice as much. Default 16 MiB.
    */
   readonly maxPendingBytes: number;
 }
@@ -36,7 +36,7 @@ export const defaultLimits: ConnectionLimits = {
   maxFrameBytes: 16_384,
   maxHeaderListBytes: 64 * 1024,
   maxHeldHeaderBytes: 8 * 1024 * 1024,
-  maxPendingBytes: 24 * 1024 * 1024,
+  maxPendingBytes: 16 * 1024 * 1024,
 };
 
 const leastAndMost: Readonly<Record<keyof ConnectionLimits, readonly [least: number, most: number]>> = {

@@ -66,7 +66,7 @@ export class Http2Connection implements SenderOwner {
     this.#limits = limits;
     this.#now = now;
     // What a client sends is its own affair.
-    this.#sender = new Sender(this, this.#isClient ? Number.POSITIVE_INFINITY : limits.maxPendingBytes * 2);
+    this.#sender = new Sender(this, this.#isClient ? Number.POSITIVE_INFINITY : limits.maxPendingBytes);
     this.#windows = new ReceiveWindows(this.#sender, limits);
     this.#budgets = new PeerBudgets(limits.maxConcurrentStreams, now());
     const parts = {
@@ -135,9 +135,14 @@ export class Http2Connection implements SenderOwner {
     return this.#sender.pendingBytes;
   }
 
-  /** Whether more waits than `maxPendingBytes`. */
+  /** Whether more waits than `maxPendingBytes`, and not of a single stream, whose message is as large as its program made it. */
   get isOverfull(): boolean {
-    return this.#sender.pendingBytes > this.#limits.maxPendingBytes;
+    return this.#sender.pendingBytes > this.#limits.maxPendingBytes && this.#sender.pendingStreams > 1;
+  }
+
+  /** Whether at most `maxPendingBytes` wait, so that more data should be made. Where not, the host's `onRoom` follows. */
+  hasRoom(): boolean {
+    return this.#streams.hasRoom();
   }
 
   /** What the peer still takes on the connection. */

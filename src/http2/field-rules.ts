@@ -24,8 +24,8 @@ export function judgeBlock(block: HeaderBlock): BlockFacts {
 
 const malformed: BlockFacts = { kind: "malformed", contentLength: -1 };
 
-/** Fields of HTTP/1.1 connections: section 8.2.2. */
-const connectionFields: ReadonlySet<string> = new Set([
+/** Fields of HTTP/1.1 connections, in lower case: section 8.2.2. */
+export const connectionFields: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",

@@ -21,4 +21,6 @@ export interface Http2Host {
   onIdle(): void;
   /** After a time when none could, a stream may be opened (clients only). */
   onSlot(): void;
+  /** After `hasRoom` said no: there is room for data again. */
+  onRoom?(): void;
 }

@@ -26,7 +26,7 @@ export interface SenderOwner {
   onDataSent(): void;
   /** END_STREAM is in a frame. */
   onEndSent(stream: Stream): void;
-  /** More than `maxWaitingBytes` would wait, so that what the stream was given is dropped: it cannot go on. */
+  /** Too much would wait, so that what the stream was given is dropped: it cannot go on. */
   onOverfull(stream: Stream): void;
 }
 
@@ -37,19 +37,21 @@ export class Sender {
   maxFrameBytes: number = defaultMaxFrameBytes;
   /** What the peer takes on the connection. */
   window: number = defaultWindowBytes;
-  /** Bytes of data that wait, on all streams. */
+  /** Bytes of data that wait, on all streams, and how many these are. */
   pendingBytes = 0;
+  pendingStreams = 0;
   /** Bytes of data put into frames so far. */
   sentBytes = 0;
   /** Whether the socket takes more. */
   writable = true;
   readonly #owner: SenderOwner;
-  readonly #maxWaitingBytes: number;
+  readonly #maxPendingBytes: number;
   readonly #turns: Stream[] = [];
 
-  constructor(owner: SenderOwner, maxWaitingBytes: number) {
+  /** See `ConnectionLimits.maxPendingBytes`; Infinity where nothing is to be dropped. */
+  constructor(owner: SenderOwner, maxPendingBytes: number) {
     this.#owner = owner;
-    this.#maxWaitingBytes = maxWaitingBytes;
+    this.#maxPendingBytes = maxPendingBytes;
   }
 
   /** Whether streams wait for their turn. */
@@ -107,6 +109,7 @@ export class Sender {
 
   /** What the stream still had to send is not sent. */
   drop(stream: Stream): void {
+    if (stream.pendingBytes > 0) this.pendingStreams--;
     this.pendingBytes -= stream.pendingBytes;
     stream.pendingBytes = 0;
     stream.firstPending = undefined;
@@ -115,12 +118,14 @@ export class Sender {
 
   wait(stream: Stream, pending: Pending): void {
     const bytes = (pending.head?.length ?? 0) + pending.body.length;
-    if (bytes > 0 && this.pendingBytes + bytes > this.#maxWaitingBytes) {
+    const most = this.#maxPendingBytes;
+    if (bytes > 0 && this.pendingBytes > most && this.pendingBytes + bytes > most * 2) {
       this.drop(stream);
       stream.localEnd = true;
       this.#owner.onOverfull(stream);
       return;
     }
+    if (stream.pendingBytes === 0 && bytes > 0) this.pendingStreams++;
     stream.pendingBytes += bytes;
     this.pendingBytes += bytes;
     if (stream.lastPending === undefined) stream.firstPending = pending;
@@ -191,6 +196,7 @@ export class Sender {
     pending.sent += length;
     stream.pendingBytes -= length;
     this.pendingBytes -= length;
+    if (stream.pendingBytes === 0 && length > 0) this.pendingStreams--;
     const isWhole = length === left;
     if (isWhole) this.#shift(stream);
     const headTo = Math.min(headBytes, sent + length);

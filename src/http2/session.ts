@@ -26,6 +26,8 @@ export interface SessionHost {
   onIdle(): void;
   /** After a time when none could, a stream may be opened (clients only). */
   onSlot(): void;
+  /** There is room for data again; see `Http2Host.onRoom`. */
+  onRoom?(): void;
   /** The session is over and all its streams were reset. Once, and the last call. `reason` is undefined where it ended in order. */
   onClosed(reason: unknown): void;
 }
@@ -285,5 +287,9 @@ export class Http2Session implements Http2Host {
 
   onSlot(): void {
     this.#host.onSlot();
+  }
+
+  onRoom(): void {
+    this.#host.onRoom?.();
   }
 }

@@ -39,6 +39,8 @@ export class StreamSet {
   #headerBytes = 0;
   /** That no stream could be opened is known to the host, who waits for `onSlot`. */
   #wasFull = false;
+  /** The same of data: the host waits for `onRoom`. */
+  #wasCrowded = false;
   #isOver = false;
 
   constructor(parts: ConnectionParts) {
@@ -72,14 +74,18 @@ export class StreamSet {
     return false;
   }
 
+  /** Whether so little waits for the peer that more should be put to it. Where not, `onRoom` follows. */
+  hasRoom(): boolean {
+    const { sender, limits } = this.#parts;
+    if (sender.pendingBytes <= limits.maxPendingBytes) return true;
+    this.#wasCrowded = true;
+    return false;
+  }
+
   /** Whether a stream of the peer's more would be too many. */
   get isOverfull(): boolean {
-    const { sender, limits } = this.#parts;
-    return (
-      this.#table.size >= limits.maxConcurrentStreams ||
-      sender.pendingBytes > limits.maxPendingBytes ||
-      this.#headerBytes > limits.maxHeldHeaderBytes
-    );
+    const { limits } = this.#parts;
+    return this.#table.size >= limits.maxConcurrentStreams || this.#headerBytes > limits.maxHeldHeaderBytes;
   }
 
   /** Opens a stream of ours. */
@@ -143,8 +149,12 @@ export class StreamSet {
     this.#parts.windows.drop(stream);
   }
 
-  /** Tells a host that waits that there is room. */
+  /** Tells a host that waits that there is room: for a stream, or for data. */
   offerSlot(): void {
+    if (this.#wasCrowded && this.hasRoom()) {
+      this.#wasCrowded = false;
+      this.#parts.host.onRoom?.();
+    }
     if (!this.#wasFull || !this.canOpen()) return;
     this.#wasFull = false;
     this.#parts.host.onSlot();

@@ -36,7 +36,7 @@ export interface ServerConnectionOptions {
    * that came later: gRFC A9. Its calls go on. Default Infinity. Only with `http2: "lictor"`.
    */
   readonly maxConnectionAgeMs?: number;
-  /** How long the calls of a client that was asked so may go on, in milliseconds, at least 0. Default Infinity. */
+  /** How long the calls of a client that was asked so may go on, in milliseconds, at least 0. Default Infinity. Only with `http2: "lictor"`. */
   readonly maxConnectionAgeGraceMs?: number;
   /** Time without a call after which a client is asked to leave, in milliseconds, at least 1. Default Infinity. Only with `http2: "lictor"`. */
   readonly maxConnectionIdleMs?: number;
@@ -87,7 +87,8 @@ export function resolveConnectionOptions(
 
 function checkCount(option: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  refuseOption(option, "must be an integer of at least 1", value, RangeError);
+  const rule = most === Number.MAX_SAFE_INTEGER ? "of at least 1" : `from 1 to ${most}`;
+  refuseOption(option, `must be an integer ${rule}`, value, RangeError);
 }
 
 /** A time that a timer can wait, or none. */

@@ -7,6 +7,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Logger } from "../core/logger.ts";
+import { connectionFields } from "../http2/field-rules.ts";
 import { respellGrpcMessage } from "./grpc-message.ts";
 import { textResponse } from "./plain-response.ts";
 import { type BodySource, readBody } from "./request-body.ts";
@@ -34,15 +35,6 @@ export interface ExchangeOptions {
   /** Asked when all of the answer is written but its end: what to wait for, if anything. What still comes of the request is dropped then. */
   readonly beforeEnd?: () => Promise<void> | undefined;
 }
-
-/** Headers that belong to a connection, which HTTP/2 forbids (RFC 9113 section 8.2.2) and node decides over HTTP/1.1. */
-export const connectionHeaders: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 /** Serves one request. Returns when the answer is written, or the client is gone; never rejects. */
 export async function serveExchange(
@@ -155,7 +147,8 @@ function setHead(answer: UniversalServerResponse, response: NodeResponse, lastOn
   response.statusCode = answer.status;
   const headers = answer.header === undefined ? {} : toNodeHeaders(answer.header);
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !connectionHeaders.has(name)) response.setHeader(name, value);
+    // HTTP/2 forbids those of a connection, and over HTTP/1.1 node decides them.
+    if (value !== undefined && !connectionFields.has(name)) response.setHeader(name, value);
   }
   if ("stream" in response) return;
   if (lastOnConnection() || answer.header?.get("connection") === "close") response.setHeader("connection", "close");

@@ -113,7 +113,8 @@ class Connection implements SessionHost {
   #exchange(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {
     const { calls, clock, handler, logger, scheme } = this.#options;
     const { connection } = this.#session;
-    return serveStream(stream, block, end, { connection, handler, scheme, calls, clock, logger });
+    const { room } = this.#grpc;
+    return serveStream(stream, block, end, { connection, room, handler, scheme, calls, clock, logger });
   }
 
   onSettings(): void {}
@@ -132,6 +133,10 @@ class Connection implements SessionHost {
   }
 
   onSlot(): void {}
+
+  onRoom(): void {
+    this.#grpc.room.onRoom();
+  }
 
   onClosed(reason: unknown): void {
     this.#life.stop();

@@ -7,13 +7,14 @@ import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { ByteQueue } from "../grpc/server/byte-queue.ts";
 import type { CallTracker, TrackedCall } from "../grpc/server/call-tracker.ts";
+import type { RoomQueue } from "../grpc/server/room-queue.ts";
 import { noBytes } from "../http2/byte-buffer.ts";
 import type { Http2Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/error-code.ts";
+import { connectionFields } from "../http2/field-rules.ts";
 import type { HeaderBlock } from "../http2/hpack/header-decoder.ts";
 import type { Stream, StreamListener } from "../http2/stream.ts";
 import { respellGrpcMessage } from "./grpc-message.ts";
-import { connectionHeaders } from "./node-exchange.ts";
 import { textResponse } from "./plain-response.ts";
 import { requestUrl } from "./request-url.ts";
 
@@ -23,6 +24,7 @@ const uploadGraceMs = 1000;
 /** What one exchange needs beside itself. */
 export interface StreamExchangeOptions {
   readonly connection: Http2Connection;
+  readonly room: RoomQueue;
   readonly handler: UniversalHandlerFn;
   readonly scheme: "http" | "https";
   readonly calls: CallTracker;
@@ -162,7 +164,7 @@ class StreamExchange implements StreamListener, TrackedCall {
   }
 
   async #write(answer: UniversalServerResponse): Promise<void> {
-    const { connection } = this.#options;
+    const { connection, room } = this.#options;
     const { signal } = this.#client;
     const stream = this.#stream;
     const isHead = this.#method === "HEAD";
@@ -177,6 +179,8 @@ class StreamExchange implements StreamListener, TrackedCall {
       // Without body and trailers the head ends the stream itself, as gRPC's trailers-only form wants it.
       connection.sendHeaders(stream, head, undefined, !hasBody && !hasTrailers);
       while (hasBody && chunk !== undefined && chunk.done !== true) {
+        while (!room.isOpen && !signal.aborted) await this.#room();
+        if (signal.aborted) return;
         if (!connection.sendData(stream, undefined, chunk.value, false)) await this.#drained();
         if (signal.aborted) return;
         chunk = await iterator?.next();
@@ -200,6 +204,14 @@ class StreamExchange implements StreamListener, TrackedCall {
   #drained(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
+    });
+  }
+
+  /** There may be room for more of the answer, or nobody waits for it any more. */
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#options.room.change().then(resolve);
     });
   }
 
@@ -267,7 +279,7 @@ class StreamBody implements AsyncIterableIterator<Uint8Array> {
 function toFields(headers: Headers | undefined): string[] {
   const fields: string[] = [];
   headers?.forEach((value, name) => {
-    if (!connectionHeaders.has(name)) fields.push(name, value);
+    if (!connectionFields.has(name)) fields.push(name, value);
   });
   return fields;
 }

@@ -11,11 +11,11 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver } from "../resolver/resolver.ts";
+import { checkDefaultTimeout, timeoutOf } from "./call-bounds.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
 import { interceptStream, interceptUnary } from "./intercepted-call.ts";
 import { Placement } from "./placement.ts";
-import { checkDefaultTimeout, timeoutOf } from "./prepare-call.ts";
 import { StreamSending } from "./sendings.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */

@@ -19,9 +19,9 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { runStreamingCall } from "@connectrpc/connect/protocol";
+import { placeholderUrl } from "./call-bounds.ts";
 import { CallScope } from "./call-scope.ts";
 import type { Placement } from "./placement.ts";
-import { placeholderUrl } from "./prepare-call.ts";
 import { headersInit, requestHeaders } from "./request-headers.ts";
 import { StreamSending } from "./sendings.ts";
 import { tellOfEnd } from "./streams.ts";

@@ -17,7 +17,11 @@ const server = serve({
         new Promise((_resolve, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason), { once: true });
         }),
-      large: () => ({ payload }),
+      large: async () => ({ payload }),
+      async *largeStream() {
+        yield { payload };
+        yield { payload };
+      },
       async upload(requests) {
         let count = 0;
         for await (const _request of requests) count++;

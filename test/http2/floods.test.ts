@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { defaultLimits } from "../../src/http2/connection.ts";
 import { ErrorCode } from "../../src/http2/error-code.ts";
 import { echoPaths, h2Attacks } from "../support/h2-attacks.ts";
 import type { H2Options } from "../support/h2-echo.ts";
@@ -51,7 +52,7 @@ describe("Http2Session, attacked", () => {
     ]);
     client.serverSocket.stall();
     for (let index = 0; index < 200; index++) await client.send(request(id(index), "/bytes/1000000"));
-    assert.ok(client.server.session.connection.pendingBytes <= 25 * 1024 * 1024);
+    assert.ok(client.server.session.connection.pendingBytes <= 2 * defaultLimits.maxPendingBytes);
     await client.clock.advance(950);
     assert.match(String(await client.server.closed), /takes nothing/);
     assert.ok(waitingBytes(client) < 1 << 20);
@@ -59,9 +60,8 @@ describe("Http2Session, attacked", () => {
 
   test("closes whoever asks for much and keeps its windows shut", async () => {
     const client = await attacked({}, [frame(4, 0, 0, settingsPayload([4, 0]))]);
-    // All at once, so that all answers are there before the first could be refused.
     await client.send(...Array.from({ length: 300 }, (_, index) => request(id(index), "/bytes/1000000")));
-    assert.ok(client.server.session.connection.pendingBytes <= 25 * 1024 * 1024);
+    assert.ok(client.server.session.connection.pendingBytes <= 2 * defaultLimits.maxPendingBytes);
     await client.clock.advance(950);
     assert.equal(client.log.goaway?.code, ErrorCode.enhanceYourCalm);
     await client.server.closed;

@@ -16,6 +16,8 @@ export type MatrixRuntime = keyof typeof matrixRuntimes;
 /** Footnotes, in their order: why something does not work, or what it needs. */
 export const matrixNotes = {
   noPort: "`serve` opens a port. A Worker and a page have none that others could connect to.",
+  overTcp:
+    "Through [`lictor/edge/tcp`](docs/edge-tcp.md), on Workers' own sockets: every kind of stream, in cleartext, as they cannot agree on HTTP/2 over TLS.",
   noTrailers:
     "gRPC ends its answers with trailers, which `fetch` does not hand over. The same servers take gRPC-Web and Connect.",
   noDuplex: "Unary calls and server streams: `fetch` does not send while it receives.",
@@ -55,6 +57,7 @@ export interface MatrixRow {
 
 const yes: MatrixCell = { works: true };
 const noPort: MatrixCell = { works: false, note: "noPort" };
+const overTcp: MatrixCell = { works: true, note: "overTcp" };
 const noTrailers: MatrixCell = { works: false, note: "noTrailers" };
 const onServers: MatrixRow["cells"] = { bun: yes, deno: yes, node: yes, workerd: noPort, chromium: noPort };
 const everywhere: MatrixRow["cells"] = { bun: yes, deno: yes, node: yes, workerd: yes, chromium: yes };
@@ -69,7 +72,7 @@ export const matrixRows: readonly MatrixRow[] = [
   {
     task: "call gRPC",
     title: "Call by gRPC: `lictor`",
-    cells: { ...everywhere, workerd: noTrailers, chromium: noTrailers },
+    cells: { ...everywhere, workerd: overTcp, chromium: noTrailers },
   },
   { task: "call gRPC-Web", title: "Call by gRPC-Web: `lictor/edge`", note: "noDuplex", cells: everywhere },
   { task: "call Connect", title: "Call by Connect: `lictor/edge`", note: "noDuplex", cells: everywhere },

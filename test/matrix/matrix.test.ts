@@ -15,6 +15,7 @@ import { type RuntimeName, runtimeNames } from "../tools/runtimes.ts";
 import { cellName, type MatrixRuntime, type MatrixTask, matrixRows, matrixRuntimes } from "./cells.ts";
 import type { EdgeOrder } from "./edge-caller.ts";
 import { runByEdge, startMatrixSite } from "./edge-programs.ts";
+import { runByGrpc } from "./grpc-programs.ts";
 import { proveBidi, proveJson, proveServing } from "./serving.ts";
 import { type MatrixWorld, startEmbeddedAgent, startRealAgent, startWorld } from "./world.ts";
 
@@ -38,7 +39,7 @@ const proofs: Readonly<Record<MatrixTask, (runtime: MatrixRuntime) => Promise<vo
   },
   "serve JSON": (runtime) => proveJson(serversOn(runtime)),
   register: (runtime) => inEveryWorld((world) => proveRegistering(world, asRuntime(runtime))),
-  "call gRPC": (runtime) => proveGrpcCalls(firstWorld(), asRuntime(runtime)),
+  "call gRPC": (runtime) => proveGrpcCalls(firstWorld(), runtime === "workerd" ? runtime : asRuntime(runtime)),
   "call gRPC-Web": (runtime) => proveEdgeCalls(runtime, firstWorld(), "grpc-web", "by URL"),
   "call Connect": (runtime) => proveEdgeCalls(runtime, firstWorld(), "connect", "by URL"),
   find: (runtime) =>
@@ -110,19 +111,14 @@ async function proveRegistering({ agent }: MatrixWorld, runtime: RuntimeName): P
 }
 
 /** lictor's own transport on this runtime finds the servers in Consul and calls them in turn, in all four ways. */
-async function proveGrpcCalls({ agent, servers }: MatrixWorld, runtime: RuntimeName): Promise<void> {
-  const run = async (script: string, service: string) => {
-    await using program = spawnOn(runtime, script, [agent.address, service, "3"]);
-    assert.equal(await program.exitCode, 0, program.stderr);
-    return program.lines.toSorted();
-  };
-  const called = (await run("test/support/call-hello.ts", "HelloService")).map((line) => line.split(": ")[1]);
-  assert.deepEqual(called.sort(), runtimeNames.map((name) => servers[name].hello).sort());
+async function proveGrpcCalls({ agent, servers }: MatrixWorld, runtime: RuntimeName | "workerd"): Promise<void> {
+  const { hello, echo } = await runByGrpc(runtime, { consul: agent.address, rounds: runtimeNames.length });
+  assert.deepEqual(hello.toSorted(), runtimeNames.map((name) => servers[name].hello).sort());
   const answers = { bidi: "x0,y1", clientStream: "x,y", serverStream: "s0,s1", unary: "1000000" };
   const expected = Object.entries(answers).flatMap(([kind, answer]) =>
     runtimeNames.map((name) => `${kind} ${name} ${answer}`),
   );
-  assert.deepEqual(await run("test/support/call-echo.ts", "Echo"), expected.sort());
+  assert.deepEqual(echo.toSorted(), expected.sort());
 }
 
 /** lictor/edge on this runtime calls the servers in turn, in binary and in JSON: a unary call and a server's stream. */

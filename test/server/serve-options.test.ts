@@ -63,7 +63,11 @@ describe("resolveServeOptions()", () => {
     [{ service: "x" }, TypeError, /"service" is used only with "consul": received "x"/],
     [{ tls: { cert: "", key: "", requireClientCert: true } }, TypeError, /"tls.ca"/],
     [{ http2: "nghttp2" as never }, TypeError, /"http2" must be "lictor" or "node": received "nghttp2"$/],
-    [{ maxConcurrentStreams: 0 }, RangeError, /"maxConcurrentStreams" must be an integer of at least 1: received 0$/],
+    [
+      { maxConcurrentStreams: 0 },
+      RangeError,
+      /"maxConcurrentStreams" must be an integer from 1 to 2147483647: received 0$/,
+    ],
     [{ maxConcurrentStreams: 2 ** 31 }, RangeError, /"maxConcurrentStreams"/],
     [{ maxConnections: 0 }, RangeError, /"maxConnections"/],
     [{ maxConnections: 1.5 }, RangeError, /"maxConnections"/],

@@ -1,8 +1,9 @@
 // Writes the parts of README that repeat something else: flag tables from `--help`, option tables from docstrings, code from
-// examples/, and the table of what works where. A part stands between two comments, the first of which says where it comes
-// from. Writes no file itself.
+// examples/, the table of what works where, and the benchmark's figures. A part stands between two comments, the first of which says where
+// it comes from. Writes no file itself.
 
 import { readFileSync } from "node:fs";
+import { readResults, renderTable } from "../../bench/render-table.ts";
 import { type MemberDoc, readInterface } from "./interface-docs.ts";
 import { renderMatrix } from "./readme-matrix.ts";
 
@@ -16,7 +17,7 @@ const leftOut = new Set(["clock", "random"]);
 
 /** README with every generated part written anew. Throws on a mark of an unknown kind, or one that names nothing. */
 export async function renderReadme(readme: string, helpOf: HelpOf): Promise<string> {
-  const parts = /<!-- (flags|options|file|table): ([^>]+?) -->\n[\s\S]*?<!-- end -->/g;
+  const parts = /<!-- (flags|options|file|table|bench): ([^>]+?) -->\n[\s\S]*?<!-- end -->/g;
   const rendered: string[] = [];
   let at = 0;
   for (const match of readme.matchAll(parts)) {
@@ -41,9 +42,18 @@ async function renderPart(kind: string, source: string, helpOf: HelpOf): Promise
     case "table":
       if (source === "what works where") return renderMatrix();
       throw new Error(`Cannot write README as there is no table of ${source}`);
+    case "bench":
+      if (source === "unary calls") return renderBench();
+      throw new Error(`Cannot write README as no benchmark is called ${source}`);
     default:
       throw new Error(`Cannot write README as a part of kind ${kind} is unknown`);
   }
+}
+
+/** Figures of the last full runs; a sentence where there was none yet. */
+function renderBench(): string {
+  const results = readResults();
+  return results.length === 0 ? "No full run has been kept yet.\n" : `${renderTable(results)}\n`;
 }
 
 function optionTable(members: readonly MemberDoc[]): string {

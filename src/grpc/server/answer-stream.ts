@@ -58,6 +58,7 @@ export class AnswerStream {
 
   async #sendAll(): Promise<void> {
     const call = this.#call;
+    const { room } = call.home;
     const iterator = this.#messages[Symbol.asyncIterator]();
     this.#iterator = iterator;
     let messages = 0;
@@ -66,10 +67,13 @@ export class AnswerStream {
       const { done, value } = await iterator.next();
       if (call.isOver) return;
       if (done === true) break;
+      while (!room.isOpen) await room.change();
+      if (call.isOver) return;
       let message = call.encode(value);
       const isCompressed = call.isCompressible(message);
       if (isCompressed) {
         message = await pack(call, message);
+        while (!room.isOpen) await room.change();
         if (call.isOver) return;
       }
       messages++;

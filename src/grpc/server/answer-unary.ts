@@ -17,6 +17,13 @@ export function answerUnary(call: ServerCall, value: unknown): void {
 
 function answer(call: ServerCall, value: unknown): void {
   if (call.isOver) return;
+  const { room } = call.home;
+  if (room.isOpen) make(call, value);
+  else room.enter(() => make(call, value));
+}
+
+function make(call: ServerCall, value: unknown): void {
+  if (call.isOver) return;
   let message: Uint8Array;
   try {
     message = call.encode(value);
@@ -26,7 +33,7 @@ function answer(call: ServerCall, value: unknown): void {
   }
   if (call.isCompressible(message)) {
     pack(call, message).then(
-      (packed) => send(call, packed, true),
+      (packed) => call.home.room.enter(() => send(call, packed, true)),
       (error) => call.fail(error),
     );
   } else {

@@ -7,6 +7,7 @@ import type { Http2Connection } from "../../http2/connection.ts";
 import type { PreparedFields } from "../../http2/stream.ts";
 import type { PartialBytes } from "../message-reader.ts";
 import type { CallTracker } from "./call-tracker.ts";
+import type { RoomQueue } from "./room-queue.ts";
 
 /** Where calls live. */
 export interface CallHome {
@@ -16,6 +17,8 @@ export interface CallHome {
   readonly deadlines: DeadlineQueue;
   /** What its calls hold of requests that are not whole yet. */
   readonly partial: PartialBytes;
+  /** Where answers wait for room. */
+  readonly room: RoomQueue;
   /** Of the URLs that handlers see. */
   readonly scheme: "http" | "https";
   readonly clock: Clock;

@@ -20,6 +20,7 @@ import {
   readRequestHead,
   readTimeout,
 } from "./request-facts.ts";
+import { RoomQueue } from "./room-queue.ts";
 import type { ServerCall } from "./server-call.ts";
 import { SingleRequestCall } from "./single-request-call.ts";
 import { StreamRequestCall } from "./stream-request-call.ts";
@@ -46,6 +47,7 @@ export class GrpcSession implements CallHome {
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
   readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
+  readonly room: RoomQueue;
   readonly scheme: "http" | "https";
   readonly clock: Clock;
   readonly logger: Logger;
@@ -62,6 +64,7 @@ export class GrpcSession implements CallHome {
     this.connection = connection;
     this.calls = serving.calls;
     this.deadlines = deadlineQueueOf(serving.clock);
+    this.room = new RoomQueue(connection);
     this.scheme = serving.scheme;
     this.clock = serving.clock;
     this.logger = serving.logger;

@@ -7,7 +7,7 @@ import { decodeMessage } from "../../../grpc/client/encode-message.ts";
 import { appendFields } from "../../../grpc/metadata.ts";
 import { readStatus } from "../../../grpc/status.ts";
 import { describeError } from "../../../transport/describe-error.ts";
-import type { Deadline } from "../../../transport/prepare-call.ts";
+import type { Deadline } from "../../prepare-call.ts";
 import { type Frame, FrameReader, kindHeader, nextFrame, readLastFrame, wireType } from "./wire.ts";
 
 /** The part of Cloudflare's DurableObjectStub that is used. */

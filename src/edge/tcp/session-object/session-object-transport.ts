@@ -4,7 +4,8 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { systemClock } from "../../../core/clock.ts";
 import { encodeMessage } from "../../../grpc/client/encode-message.ts";
-import { checkDefaultTimeout, prepareCall } from "../../../transport/prepare-call.ts";
+import { checkDefaultTimeout } from "../../../transport/call-bounds.ts";
+import { prepareCall } from "../../prepare-call.ts";
 import { askObject, readMessage, readMessages, type SessionObjectStub } from "./ask-object.ts";
 import { endOfMessages, writeFrames } from "./wire.ts";
 

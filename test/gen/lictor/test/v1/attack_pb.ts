@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file lictor/test/v1/attack.proto.
  */
 export const file_lictor_test_v1_attack: GenFile = /*@__PURE__*/
-  fileDesc("ChtsaWN0b3IvdGVzdC92MS9hdHRhY2sucHJvdG8SDmxpY3Rvci50ZXN0LnYxIg0KC0hhbmdSZXF1ZXN0Ig4KDEhhbmdSZXNwb25zZSIOCgxMYXJnZVJlcXVlc3QiIAoNTGFyZ2VSZXNwb25zZRIPCgdwYXlsb2FkGAEgASgMIiAKDVVwbG9hZFJlcXVlc3QSDwoHcGF5bG9hZBgBIAEoDCIfCg5VcGxvYWRSZXNwb25zZRINCgVjb3VudBgBIAEoBTLnAQoNQXR0YWNrU2VydmljZRJDCgRIYW5nEhsubGljdG9yLnRlc3QudjEuSGFuZ1JlcXVlc3QaHC5saWN0b3IudGVzdC52MS5IYW5nUmVzcG9uc2UoARJGCgVMYXJnZRIcLmxpY3Rvci50ZXN0LnYxLkxhcmdlUmVxdWVzdBodLmxpY3Rvci50ZXN0LnYxLkxhcmdlUmVzcG9uc2UoARJJCgZVcGxvYWQSHS5saWN0b3IudGVzdC52MS5VcGxvYWRSZXF1ZXN0Gh4ubGljdG9yLnRlc3QudjEuVXBsb2FkUmVzcG9uc2UoAWIGcHJvdG8z");
+  fileDesc("ChtsaWN0b3IvdGVzdC92MS9hdHRhY2sucHJvdG8SDmxpY3Rvci50ZXN0LnYxIg0KC0hhbmdSZXF1ZXN0Ig4KDEhhbmdSZXNwb25zZSIOCgxMYXJnZVJlcXVlc3QiIAoNTGFyZ2VSZXNwb25zZRIPCgdwYXlsb2FkGAEgASgMIhQKEkxhcmdlU3RyZWFtUmVxdWVzdCImChNMYXJnZVN0cmVhbVJlc3BvbnNlEg8KB3BheWxvYWQYASABKAwiIAoNVXBsb2FkUmVxdWVzdBIPCgdwYXlsb2FkGAEgASgMIh8KDlVwbG9hZFJlc3BvbnNlEg0KBWNvdW50GAEgASgFMsMCCg1BdHRhY2tTZXJ2aWNlEkMKBEhhbmcSGy5saWN0b3IudGVzdC52MS5IYW5nUmVxdWVzdBocLmxpY3Rvci50ZXN0LnYxLkhhbmdSZXNwb25zZSgBEkYKBUxhcmdlEhwubGljdG9yLnRlc3QudjEuTGFyZ2VSZXF1ZXN0Gh0ubGljdG9yLnRlc3QudjEuTGFyZ2VSZXNwb25zZSgBEloKC0xhcmdlU3RyZWFtEiIubGljdG9yLnRlc3QudjEuTGFyZ2VTdHJlYW1SZXF1ZXN0GiMubGljdG9yLnRlc3QudjEuTGFyZ2VTdHJlYW1SZXNwb25zZSgBMAESSQoGVXBsb2FkEh0ubGljdG9yLnRlc3QudjEuVXBsb2FkUmVxdWVzdBoeLmxpY3Rvci50ZXN0LnYxLlVwbG9hZFJlc3BvbnNlKAFiBnByb3RvMw");
 
 /**
  * @generated from message lictor.test.v1.HangRequest
@@ -71,6 +71,36 @@ export const LargeResponseSchema: GenMessage<LargeResponse> = /*@__PURE__*/
   messageDesc(file_lictor_test_v1_attack, 3);
 
 /**
+ * @generated from message lictor.test.v1.LargeStreamRequest
+ */
+export type LargeStreamRequest = Message<"lictor.test.v1.LargeStreamRequest"> & {
+};
+
+/**
+ * Describes the message lictor.test.v1.LargeStreamRequest.
+ * Use `create(LargeStreamRequestSchema)` to create a new message.
+ */
+export const LargeStreamRequestSchema: GenMessage<LargeStreamRequest> = /*@__PURE__*/
+  messageDesc(file_lictor_test_v1_attack, 4);
+
+/**
+ * @generated from message lictor.test.v1.LargeStreamResponse
+ */
+export type LargeStreamResponse = Message<"lictor.test.v1.LargeStreamResponse"> & {
+  /**
+   * @generated from field: bytes payload = 1;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * Describes the message lictor.test.v1.LargeStreamResponse.
+ * Use `create(LargeStreamResponseSchema)` to create a new message.
+ */
+export const LargeStreamResponseSchema: GenMessage<LargeStreamResponse> = /*@__PURE__*/
+  messageDesc(file_lictor_test_v1_attack, 5);
+
+/**
  * @generated from message lictor.test.v1.UploadRequest
  */
 export type UploadRequest = Message<"lictor.test.v1.UploadRequest"> & {
@@ -85,7 +115,7 @@ export type UploadRequest = Message<"lictor.test.v1.UploadRequest"> & {
  * Use `create(UploadRequestSchema)` to create a new message.
  */
 export const UploadRequestSchema: GenMessage<UploadRequest> = /*@__PURE__*/
-  messageDesc(file_lictor_test_v1_attack, 4);
+  messageDesc(file_lictor_test_v1_attack, 6);
 
 /**
  * @generated from message lictor.test.v1.UploadResponse
@@ -102,7 +132,7 @@ export type UploadResponse = Message<"lictor.test.v1.UploadResponse"> & {
  * Use `create(UploadResponseSchema)` to create a new message.
  */
 export const UploadResponseSchema: GenMessage<UploadResponse> = /*@__PURE__*/
-  messageDesc(file_lictor_test_v1_attack, 5);
+  messageDesc(file_lictor_test_v1_attack, 7);
 
 /**
  * @generated from service lictor.test.v1.AttackService
@@ -127,6 +157,16 @@ export const AttackService: GenService<{
     methodKind: "client_streaming";
     input: typeof LargeRequestSchema;
     output: typeof LargeResponseSchema;
+  },
+  /**
+   * Answers with two megabytes, one after the other.
+   *
+   * @generated from rpc lictor.test.v1.AttackService.LargeStream
+   */
+  largeStream: {
+    methodKind: "bidi_streaming";
+    input: typeof LargeStreamRequestSchema;
+    output: typeof LargeStreamResponseSchema;
   },
   /**
    * Reads its request to the end.

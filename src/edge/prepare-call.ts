@@ -1,10 +1,11 @@
-// What a transport that picks endpoints tells Connect of a call, before one is picked: its deadline, its signal, what interceptors see.
-// And what it tells the caller where the deadline passed before there was anything to pick.
+// What a transport of the edge tells Connect of a call, before an endpoint is picked: its deadline, its signal, what interceptors see. And what
+// it tells the caller where the deadline passed before there was anything to pick.
 
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
-import { type Clock, maxTimerMs } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
+import { placeholderUrl, timeoutOf } from "../transport/call-bounds.ts";
 
 /** When a call must be over. */
 export interface Deadline {
@@ -46,9 +47,6 @@ export interface PreparedCall {
   };
 }
 
-/** The URL that interceptors see: the endpoint is not known before the pick. The name is reserved by RFC 6761 section 6.4. */
-export const placeholderUrl = "http://balanced.invalid";
-
 /** What both kinds of calls tell Connect. Throws ConnectError, `invalid_argument`, for a `timeoutMs` that is no number. */
 export function prepareCall(call: CallArguments, defaults: CallDefaults): PreparedCall {
   const { method, signal, timeoutMs, header, contextValues } = call;
@@ -72,40 +70,11 @@ export function prepareCall(call: CallArguments, defaults: CallDefaults): Prepar
   };
 }
 
-/** Throws RangeError for a `defaultTimeoutMs` that no call can have. */
-export function checkDefaultTimeout(timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined) return;
-  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= maxTimerMs) return;
-  throw new RangeError(
-    `Cannot create transport as "defaultTimeoutMs" must be > 0 and at most ${maxTimerMs}: received ${timeoutMs}`,
-  );
-}
-
 /** Throws the call's error: that of a deadline which passed while the call was waiting says what for. */
 export function explainDeadline(error: unknown, { isWaiting }: PreparedCall, describeWait: () => string): never {
   const told = ConnectError.from(error);
   if (!isWaiting || told.code !== Code.DeadlineExceeded) throw told;
   throw new ConnectError(`${told.rawMessage} ${describeWait()}`, told.code, undefined, undefined, error);
-}
-
-/**
- * How long a call may take, at most 2147483647 ms; undefined without a deadline. As in Connect, a timeout of 0 or less means none. A longer
- * one than timers can wait for is the longest that they can. Throws ConnectError, `invalid_argument`, for what is no number.
- */
-export function timeoutOf(
-  askedMs: number | null | undefined,
-  method: DescMethod,
-  defaultTimeoutMs: number | undefined,
-): number | undefined {
-  const timeoutMs = askedMs ?? defaultTimeoutMs;
-  if (timeoutMs === undefined) return undefined;
-  if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
-    throw new ConnectError(
-      `Cannot call ${method.name} as "timeoutMs" must be a number of milliseconds: received ${String(timeoutMs)}`,
-      Code.InvalidArgument,
-    );
-  }
-  return timeoutMs > 0 ? Math.min(timeoutMs, maxTimerMs) : undefined;
 }
 
 function deadlineOf(timeoutMs: number | undefined, clock: Clock): Deadline | undefined {
