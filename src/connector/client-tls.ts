@@ -1,4 +1,4 @@
-// A client's TLS, from options to node:tls's own, and what failed handshakes mean. Opens nothing.
+// A client's TLS, from options to node:tls's own. Opens nothing.
 
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 
@@ -33,14 +33,4 @@ export function toSecureContext({ ca, cert, key }: ClientTlsOptions): SecureCont
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
-}
-
-/**
- * What the peer does not speak, where the TLS library's error says so: it was answered by no TLS record, or by the alert of
- * RFC 7301 section 3.2. Names as measured on Node 24.21 (OpenSSL), Bun 1.4.5 (BoringSSL) and Deno 2.9.6 (rustls, with OpenSSL's names).
- */
-export function missingProtocol(error: unknown): "TLS" | "HTTP/2" | undefined {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|(PACKET|DATA|ENCRYPTED)_LENGTH_TOO_LONG)$/.test(code)) return "TLS";
-  return code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" ? "HTTP/2" : undefined;
 }

@@ -9,7 +9,8 @@ import { stripBrackets } from "../core/host-port.ts";
 import type { ByteSocket } from "../http2/byte-socket.ts";
 import { wrapNodeSocket } from "../runtime/node-socket.ts";
 import type { Connector } from "../transport/connector.ts";
-import { type ClientTlsOptions, checkClientTls, missingProtocol, toSecureContext } from "./client-tls.ts";
+import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client-tls.ts";
+import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
 import { createSocketConnector, type SocketConnectorOptions } from "./socket-connector.ts";
 
 /** How connections are made. */
@@ -48,12 +49,7 @@ function openSocket(endpoint: Endpoint, tls: ClientTlsOptions, signal: AbortSign
     };
     const onClose = () => {
       signal.removeEventListener("abort", onAbort);
-      const missing = missingProtocol(failure);
-      reject(
-        missing === undefined
-          ? (failure ?? signal.reason ?? new Error(`${endpoint.url} hung up before it spoke HTTP/2`))
-          : new Error(`${endpoint.url} does not speak ${missing}`, { cause: failure }),
-      );
+      reject(tlsFailure(endpoint.url, failure) ?? failure ?? signal.reason ?? neverSpokeHttp2(endpoint.url, undefined));
     };
     socket.on("error", onError);
     socket.once("close", onClose);

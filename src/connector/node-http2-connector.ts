@@ -12,7 +12,7 @@ import { markUnprocessed } from "../core/call-fate.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
-import { type ClientTlsOptions, checkClientTls, missingProtocol, toSecureContext } from "./client-tls.ts";
+import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client-tls.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
 import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
 import { sendHttp2Request } from "./http2-request.ts";
@@ -147,16 +147,11 @@ class NodeHttp2Connection implements Connection {
   }
 
   #whyNeverReady(): unknown {
-    if (this.#reason === undefined) return new Error(`${this.endpoint.url} hung up before it spoke HTTP/2`);
-    const missing = missingProtocol(this.#reason);
-    if (missing !== undefined) {
-      return new Error(`${this.endpoint.url} does not speak ${missing}`, { cause: this.#reason });
-    }
+    const { url } = this.endpoint;
     // What answered there is something else, or speaks TLS where we do not.
-    if (this.#socket !== undefined && !(this.#reason instanceof ConnectTimeout)) {
-      return new Error(`${this.endpoint.url} does not speak HTTP/2`, { cause: this.#reason });
-    }
-    return this.#reason;
+    const hasConnected = this.#socket !== undefined && !(this.#reason instanceof ConnectTimeout);
+    if (hasConnected || this.#reason === undefined) return neverSpokeHttp2(url, this.#reason);
+    return tlsFailure(url, this.#reason) ?? this.#reason;
   }
 
   #move(state: ConnectionState): void {

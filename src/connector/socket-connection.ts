@@ -14,6 +14,7 @@ import type { StreamListener } from "../http2/stream.ts";
 import type { Connection, ConnectionListener, ConnectionState, UnaryCaller } from "../transport/connector.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
 import type { KeepaliveOptions } from "./connector-options.ts";
+import { neverSpokeHttp2 } from "./never-ready.ts";
 
 /** What connections of one connector share. */
 export interface SocketConnectionOptions {
@@ -201,8 +202,7 @@ export class SocketConnection implements Connection, SessionHost {
     const { url } = this.endpoint;
     // The opener's own words, or the caller's.
     if (this.#session === undefined || reason instanceof ConnectTimeout) return reason;
-    if (reason === undefined) return new Error(`${url} hung up before it spoke HTTP/2`);
-    return new Error(`${url} does not speak HTTP/2`, { cause: reason });
+    return neverSpokeHttp2(url, reason);
   }
 
   #move(state: ConnectionState): void {

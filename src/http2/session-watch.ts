@@ -125,9 +125,10 @@ export class SessionWatch {
     this.#waitMs = (this.#isUrgent ? Math.min(this.#timeouts.overfullMs, this.#shortestMs) : this.#shortestMs) / 4;
     this.#armedMs = this.#clock.now();
     this.#cancelTimer = this.#clock.schedule(this.#waitMs, () => {
-      const watchedMs = this.#watched();
+      // Not what the clock says: timers may be a fraction of a millisecond early, and that would cost another round.
+      this.#watchedMs += this.#waitMs;
       this.#cancelTimer = undefined;
-      this.#noteAndArm(watchedMs);
+      this.#noteAndArm(this.#watchedMs);
     });
   }
 

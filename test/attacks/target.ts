@@ -12,7 +12,7 @@ import type { RuntimeName } from "../tools/runtimes.ts";
 /** What the server of test/attacks/server.ts allows an address. */
 export const maxConnectionsPerPeer = 100;
 /** How long it waits for a silent peer: longer than for one who begins what he does not end. */
-export const keepalive = { timeMs: 12_000, timeoutMs: 1000 };
+export const keepalive = { timeMs: 20_000, timeoutMs: 1000 };
 
 /** What the caller saw since it was last asked. */
 export interface CallerReport {

@@ -127,8 +127,10 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
     this.onHead();
   }
 
-  onReset(code: number, unprocessed: boolean): void {
+  onReset(code: number, refused: boolean): void {
     if (this.isOver) return;
+    // Whoever has begun to answer has seen the call, whatever it says now.
+    const unprocessed = refused && this.facts === undefined;
     const isClear = unprocessed || this.calls.connection.isOver;
     if (!isClear && (code === ErrorCode.noError || code === ErrorCode.cancel)) {
       // Servers whose connection is cut end their streams before they say so, with no code or with CANCEL: one turn later it is plain
