@@ -10,9 +10,6 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
-import { readPlain } from "../protobuf/plain-reader.ts";
-import { plainTypeOf } from "../protobuf/plain-type.ts";
-import { writePlain } from "../protobuf/plain-writer.ts";
 
 /** Encodes a message, or what one is made from. Throws ConnectError: `internal`, or `resource_exhausted` above `maxBytes`. */
 export function encodeMessage<Desc extends DescMessage>(
@@ -22,7 +19,7 @@ export function encodeMessage<Desc extends DescMessage>(
 ): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = writePlain(plainTypeOf(desc), message) ?? toBinary(desc, create(desc, message));
+    bytes = toBinary(desc, create(desc, message));
   } catch (error) {
     throw new ConnectError(`serialize binary: ${textOf(error)}`, Code.Internal, undefined, undefined, error);
   }
@@ -36,7 +33,7 @@ export function encodeMessage<Desc extends DescMessage>(
 /** Decodes a message; `bytes` must stay as they are, as fields of it may be part of them. Throws ConnectError, `internal`. */
 export function decodeMessage<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
-    return (readPlain(plainTypeOf(desc), bytes) as MessageShape<Desc> | undefined) ?? fromBinary(desc, bytes);
+    return fromBinary(desc, bytes);
   } catch (error) {
     throw new ConnectError(`parse binary: ${textOf(error)}`, Code.Internal, undefined, undefined, error);
   }

@@ -15,9 +15,6 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createMethodSerializationLookup, type Serialization } from "@connectrpc/connect/protocol";
-import { readPlain } from "../protobuf/plain-reader.ts";
-import { plainTypeOf } from "../protobuf/plain-type.ts";
-import { writePlain } from "../protobuf/plain-writer.ts";
 
 /** One format of one method. */
 export interface Codec {
@@ -40,9 +37,6 @@ export class BinaryCodec implements Codec {
   }
 
   decode(bytes: Uint8Array): Message {
-    // Options change what is read and written.
-    const plain = this.#options === undefined ? readPlain(plainTypeOf(this.#input), bytes) : undefined;
-    if (plain !== undefined) return plain;
     try {
       return fromBinary(this.#input, bytes, this.#options);
     } catch (error) {
@@ -51,8 +45,6 @@ export class BinaryCodec implements Codec {
   }
 
   encode(value: unknown): Uint8Array {
-    const plain = this.#options === undefined ? writePlain(plainTypeOf(this.#output), value) : undefined;
-    if (plain !== undefined) return plain;
     const message = create(this.#output, value as MessageInitShape<DescMessage>);
     try {
       return toBinary(this.#output, message, this.#options);
