@@ -4,7 +4,10 @@ import type { Clock } from "../core/clock.ts";
 
 /** How a connection finds out that its server is gone without a word (gRFC A8). Times in milliseconds. */
 export interface KeepaliveOptions {
-  /** Silence after which the server is asked; at least 10000, as gRPC's servers end connections that ask more often. It is doubled for servers that still complain of too many. */
+  /**
+   * Silence after which the server is asked, and up to a quarter more; at least 10000, as gRPC's servers end connections that ask more
+   * often. It is doubled for servers that still complain of too many.
+   */
   readonly timeMs: number;
   /** How long the answer may take before the connection is closed and its calls fail with `unavailable`. Default 20000. */
   readonly timeoutMs?: number;

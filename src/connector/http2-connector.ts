@@ -25,9 +25,15 @@ export function createHttp2Connector(options: Http2ConnectorOptions = {}): Conne
   checkClientTls(tls);
   return createSocketConnector((endpoint, signal) => openSocket(endpoint, tls, signal), {
     acceptCompression: [compressionGzip, compressionBrotli],
-    defer: process.nextTick,
+    defer: flushSoon,
     ...others,
   });
+}
+
+/** What one socket brings makes calls on all connections: with many under way, the turn's end takes a third of the writes of its beginning. */
+function flushSoon(run: () => void, isBusy: boolean): void {
+  if (isBusy) setImmediate(run);
+  else process.nextTick(run);
 }
 
 /** Resolves when TCP, and TLS with ALPN, are through; rejects with what the runtime says, or with what the peer does not speak. */

@@ -16,6 +16,7 @@ import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client
 import { ConnectTimeout } from "./connect-timeout.ts";
 import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
 import { sendHttp2Request } from "./http2-request.ts";
+import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
 
 export type { ClientTlsOptions } from "./client-tls.ts";
 

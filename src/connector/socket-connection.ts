@@ -9,7 +9,7 @@ import { SessionTransport } from "../grpc/client/session-transport.ts";
 import { Keepalive } from "../grpc/keepalive.ts";
 import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
 import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
-import { Http2Session, type SessionHost } from "../http2/session.ts";
+import { Http2Session, type SessionHost, type SessionOptions } from "../http2/session.ts";
 import type { StreamListener } from "../http2/stream.ts";
 import type { Connection, ConnectionListener, ConnectionState, UnaryCaller } from "../transport/connector.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
@@ -29,7 +29,7 @@ export interface SocketConnectionOptions {
   /** Longer times between PINGs, by the URL of who asked for them. */
   readonly keepaliveMs: Map<string, number>;
   readonly clock: Clock;
-  readonly defer: (run: () => void) => void;
+  readonly defer: SessionOptions["defer"];
 }
 
 const defaultKeepaliveTimeoutMs = 20_000;
@@ -239,6 +239,9 @@ export class SocketConnection implements Connection, SessionHost {
 /** The socket, and word of its end when it is really gone: a session ends before its socket does. */
 function tellingEnd(socket: ByteSocket, onEnd: () => void): ByteSocket {
   return {
+    get isDrained() {
+      return socket.isDrained;
+    },
     start: (listener: ByteSocketListener) =>
       socket.start({
         onBytes: (bytes, length) => listener.onBytes(bytes, length),

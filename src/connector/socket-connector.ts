@@ -27,8 +27,11 @@ export interface SocketConnectorOptions extends ConnectorOptions {
   readonly compressMinBytes?: number;
   /** How servers that are gone without a word are found. Default: by deadlines only. */
   readonly keepalive?: KeepaliveOptions;
-  /** Runs a function when what runs now is done: what calls write meanwhile goes out in one piece. Default `queueMicrotask`. */
-  readonly defer?: (run: () => void) => void;
+  /**
+   * Runs a function when what runs now is done: what calls write meanwhile goes out in one piece. With `isBusy`, that may be later, when all
+   * sockets that had something were read. Default `queueMicrotask`.
+   */
+  readonly defer?: (run: () => void, isBusy: boolean) => void;
 }
 
 /** Creates a connector over what `open` opens. Throws RangeError for options outside their range; opens nothing. */

@@ -10,15 +10,19 @@ export interface MessageSink {
   onMessage(message: Uint8Array, compressed: boolean): void;
 }
 
-/** How much several readers hold together of messages that are not whole yet. */
+/** How much memory several readers hold together for messages that are not whole yet. */
 export interface PartialBytes {
   bytes: number;
   readonly maxBytes: number;
 }
 
-/** What a message in pieces may hold at first; it grows with what came, whatever length it claims. */
+/**
+ * What a message in pieces may hold, in times of what came, whatever length it claims: enough that most are given their whole length with
+ * the first frame, less where others hold much. At least `minBytes`.
+ */
 const minBytes = 1024;
-const growth = 4;
+const growth = 64;
+const modestGrowth = 4;
 
 const none: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
@@ -42,7 +46,7 @@ export class MessageReader {
 
   /** Nothing more is read: lets go of what is not whole. */
   release(): void {
-    if (this.#shared !== undefined) this.#shared.bytes -= this.#has;
+    if (this.#shared !== undefined) this.#shared.bytes -= this.#partial.length;
     this.#partial = none;
     this.#has = 0;
   }
@@ -118,19 +122,23 @@ export class MessageReader {
 
   #keep(bytes: Uint8Array, from: number, to: number): void {
     const needed = this.#has + to - from;
-    const shared = this.#shared;
-    if (shared !== undefined) {
-      if (shared.bytes + to - from > shared.maxBytes) {
-        throw new ConnectError("too many messages of this connection are not whole", Code.ResourceExhausted);
-      }
-      shared.bytes += to - from;
-    }
-    if (needed > this.#partial.length) {
-      const size = Math.min(this.#length, Math.max(needed * growth, minBytes));
-      // Frees the smaller one at once: a garbage collector that has to do it runs again and again over large messages.
-      this.#partial = this.#has === 0 ? new Uint8Array(size) : new Uint8Array(this.#partial.buffer.transfer(size));
-    }
+    if (needed > this.#partial.length) this.#grow(needed);
     this.#partial.set(bytes.subarray(from, to), this.#has);
     this.#has = needed;
+  }
+
+  #grow(needed: number): void {
+    const shared = this.#shared;
+    const isModest = shared !== undefined && shared.bytes * 2 > shared.maxBytes;
+    const size = Math.min(this.#length, Math.max(needed * (isModest ? modestGrowth : growth), minBytes));
+    if (shared !== undefined) {
+      const bytes = shared.bytes + size - this.#partial.length;
+      if (bytes > shared.maxBytes) {
+        throw new ConnectError("too many messages of this connection are not whole", Code.ResourceExhausted);
+      }
+      shared.bytes = bytes;
+    }
+    // Frees the smaller one at once: a garbage collector that has to do it runs again and again over large messages.
+    this.#partial = this.#has === 0 ? new Uint8Array(size) : new Uint8Array(this.#partial.buffer.transfer(size));
   }
 }

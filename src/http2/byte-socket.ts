@@ -13,10 +13,12 @@ export interface ByteSocketListener {
 
 /** A connected stream of bytes, both ways. */
 export interface ByteSocket {
+  /** Whether all that was handed to `write` is sent, so that its chunks may change; always false where that is not known. */
+  readonly isDrained: boolean;
   /** Starts reading. Once; nothing is told before. */
   start(listener: ByteSocketListener): void;
   /**
-   * Sends chunks, in order and in as few packets as may be; the chunks never change afterwards. Returns false where so much waits that
+   * Sends chunks, in order and in as few packets as may be; the chunks do not change until all is sent. Returns false where so much waits that
    * the next bytes should wait for `onWritable`; what was handed over is sent all the same. Does nothing once the socket is gone.
    */
   write(chunks: readonly Uint8Array[]): boolean;

@@ -235,6 +235,11 @@ export class Http2Connection implements SenderOwner {
     if (this.#sender.hasTurns && this.#sender.writable && this.#sender.window > 0) this.onWritten();
   }
 
+  /** All that `flush` handed out is sent: the memory it lies in may be written again. */
+  reclaim(): void {
+    this.#sender.output.reclaim();
+  }
+
   /** Whether the socket takes more. Turning it on flushes by way of `onOutput`. */
   setWritable(writable: boolean): void {
     if (this.#sender.writable === writable) return;
@@ -267,6 +272,11 @@ export class Http2Connection implements SenderOwner {
   /** See `Sender.sendData`. */
   sendData(stream: Stream, head: Uint8Array | undefined, body: Uint8Array, end: boolean): boolean {
     return this.#sender.sendData(stream, head, body, end);
+  }
+
+  /** See `Sender.sendBorrowed`. */
+  sendBorrowed(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): boolean {
+    return this.#sender.sendBorrowed(stream, head, body, end);
   }
 
   /** The layer above is done with `bytes` of a stream's data: the peer may send as many more. */

@@ -2,25 +2,28 @@
 
 import { noBytes } from "./byte-buffer.ts";
 
-/** Small enough to be cheap to begin, large enough that a burst of small calls fits. */
-const slabBytes = 64 * 1024;
+/** What a connection puts together at most before its socket must take it, and then some: seldom more than one slab a write. */
+const slabBytes = 256 * 1024;
 /** A slab with less than this left is let go. */
 const minLeftover = 2048;
 /** Slabs kept for the next who writes. */
 const maxPooled = 16;
-/** Pieces of at least this size are sent from where they lie; copying smaller ones is cheaper than a write of their own. */
-const byReferenceBytes = 4 * 1024;
+/** Slabs whose bytes a socket may hold before they are given up for lost: others take their place. */
+const maxLent = 64;
 
 interface Slab {
   readonly bytes: Uint8Array;
   /** Where the part that was never handed out begins. */
   from: number;
+  /** Those who write to it, and those whose sockets may not have sent what they wrote. Without them it begins anew. */
+  users: number;
+  isPooled: boolean;
 }
 
-/** Begun slabs. Bytes that were handed out are never rewritten, so sockets may keep them as long as they like. */
+/** Slabs with room. Bytes that were handed out are not rewritten before their socket has sent them. */
 const pool: Slab[] = [];
 
-/** An append-only run of bytes. While it is empty it holds no slab. */
+/** An append-only run of bytes. While it is empty and all is sent it holds no slab. */
 export class Output {
   /** Where frames are written: `buf` from `pos` on, after `reserve`. */
   buf: Uint8Array = noBytes;
@@ -29,6 +32,9 @@ export class Output {
   #slab: Slab | undefined;
   readonly #chunks: Uint8Array[] = [];
   #chunkBytes = 0;
+  /** Slabs that `#chunks` lie in, and those that sockets were handed bytes of. */
+  #filled: Slab[] = [];
+  #lent: Slab[] = [];
 
   /** Bytes to send. */
   get length(): number {
@@ -38,40 +44,45 @@ export class Output {
   /** Makes room for `bytes` in a row at `pos`. */
   reserve(bytes: number): void {
     if (this.buf.length - this.pos >= bytes) return;
-    this.#closeChunk();
     this.#release();
-    const pooled = bytes <= minLeftover ? pool.pop() : undefined;
-    const slab = pooled ?? { bytes: new Uint8Array(Math.max(slabBytes, bytes)), from: 0 };
+    let slab = pool.at(-1);
+    if (slab !== undefined && slab.bytes.length - slab.from >= bytes) {
+      pool.pop();
+      slab.isPooled = false;
+    } else {
+      slab = { bytes: new Uint8Array(Math.max(slabBytes, bytes)), from: 0, users: 0, isPooled: false };
+    }
+    slab.users++;
     this.#slab = slab;
     this.buf = slab.bytes;
     this.pos = slab.from;
     this.#from = slab.from;
   }
 
-  /** Appends bytes from elsewhere: a copy where they are few, else they themselves, so that they must not change any more. */
+  /** Appends a copy of `bytes` from `from` to `to`. */
   append(bytes: Uint8Array, from: number, to: number): void {
-    const length = to - from;
-    if (length >= byReferenceBytes) {
-      this.#closeChunk();
-      this.#chunks.push(bytes.subarray(from, to));
-      this.#chunkBytes += length;
-      return;
-    }
-    this.reserve(length);
-    if (length < 64) {
+    if (to - from < 64) {
+      this.reserve(to - from);
       for (let at = from; at < to; at++) this.buf[this.pos++] = bytes[at] ?? 0;
       return;
     }
-    this.buf.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), this.pos);
-    this.pos += length;
+    for (let at = from; at < to; ) {
+      if (this.pos === this.buf.length) this.reserve(1);
+      const fits = Math.min(to - at, this.buf.length - this.pos);
+      this.buf.set(at === 0 && fits === bytes.length ? bytes : bytes.subarray(at, at + fits), this.pos);
+      this.pos += fits;
+      at += fits;
+    }
   }
 
-  /** Hands out everything, in order, and is empty. */
+  /** Hands out everything, in order, and is empty. The chunks stay as they are until `reclaim`. */
   take(write: (chunk: Uint8Array) => void): void {
-    this.#closeChunk();
     this.#release();
     const chunks = this.#chunks;
     this.#chunkBytes = 0;
+    if (this.#lent.length > maxLent) this.#lent = [];
+    for (const slab of this.#filled) this.#lent.push(slab);
+    this.#filled.length = 0;
     if (chunks.length === 1) {
       const [chunk] = chunks;
       chunks.length = 0;
@@ -81,23 +92,39 @@ export class Output {
     for (const chunk of chunks.splice(0)) write(chunk);
   }
 
-  #closeChunk(): void {
-    if (this.pos === this.#from) return;
-    this.#chunks.push(this.buf.subarray(this.#from, this.pos));
-    this.#chunkBytes += this.pos - this.#from;
-    this.#from = this.pos;
+  /** Everything that was handed out is sent: what it lay in is written again. */
+  reclaim(): void {
+    const lent = this.#lent;
+    for (let slab = lent.pop(); slab !== undefined; slab = lent.pop()) {
+      slab.users--;
+      if (slab.users > 0) continue;
+      slab.from = 0;
+      putBack(slab);
+    }
   }
 
   /** Gives back the rest of the slab. */
   #release(): void {
     const slab = this.#slab;
-    if (slab !== undefined && slab.bytes.length - this.pos >= minLeftover && pool.length < maxPooled) {
-      slab.from = this.pos;
-      pool.push(slab);
+    if (slab === undefined) return;
+    if (this.pos > this.#from) {
+      this.#chunks.push(this.buf.subarray(this.#from, this.pos));
+      this.#chunkBytes += this.pos - this.#from;
+      this.#filled.push(slab);
+    } else {
+      slab.users--;
     }
+    slab.from = this.pos;
+    putBack(slab);
     this.#slab = undefined;
     this.buf = noBytes;
     this.pos = 0;
     this.#from = 0;
   }
+}
+
+function putBack(slab: Slab): void {
+  if (slab.isPooled || slab.bytes.length - slab.from < minLeftover || pool.length >= maxPooled) return;
+  slab.isPooled = true;
+  pool.push(slab);
 }

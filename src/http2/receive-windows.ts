@@ -71,8 +71,8 @@ export class ReceiveWindows {
     // Half of what this stream was opened to: the target may have grown since, by other streams.
     const opened = stream.receiveWindow + stream.heldBytes + stream.consumedBytes;
     if (stream.consumedBytes * 2 < Math.min(opened, this.#target)) return;
-    // A sender that filled half the window before we gave any of it back could use more.
-    if (stream.receiveWindow * 4 < this.#target && this.#target < this.#limits.maxWindowBytes) {
+    // Half a window at a time is what a bulk stream uses, and its reader keeps up: it could use more.
+    if (stream.heldBytes * 4 < this.#target && this.#target < this.#limits.maxWindowBytes) {
       this.#target = Math.min(this.#target * 2, this.#limits.maxWindowBytes);
     }
     const open = this.#target - stream.receiveWindow - stream.heldBytes;

@@ -18,6 +18,9 @@ import type { Pending, PreparedFields, Stream } from "./stream.ts";
 /** Output that is put together before the socket must take it. */
 const maxOutputBytes: number = 256 * 1024;
 
+/** The same for a body that would have to be copied otherwise. */
+const maxBorrowedBytes: number = 2 * 1024 * 1024;
+
 /** Told what has been put into frames. */
 export interface SenderOwner {
   /** There is something to flush. */
@@ -104,6 +107,39 @@ export class Sender {
       trailers: undefined,
       next: undefined,
     });
+    return false;
+  }
+
+  /** As `sendData`, for a `body` that may change afterwards: what cannot go at once is copied. */
+  sendBorrowed(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): boolean {
+    if (stream.closed || stream.localEnd) return true;
+    if (end) stream.localEnd = true;
+    const length = head.length + body.length;
+    let sent = 0;
+    const isFree = stream.firstPending === undefined && this.writable && !this.hasTurns;
+    while (isFree && sent < length && this.output.length < maxBorrowedBytes) {
+      const to = sent + Math.min(length - sent, stream.sendWindow, this.window, this.maxFrameBytes);
+      if (to <= sent) break;
+      const headFrom = Math.min(sent, head.length);
+      const headTo = Math.min(to, head.length);
+      const bodyFrom = Math.max(sent - head.length, 0);
+      this.writeData(
+        stream,
+        head,
+        headFrom,
+        headTo,
+        body,
+        bodyFrom,
+        Math.max(to - head.length, 0),
+        end && to === length,
+      );
+      sent = to;
+    }
+    if (sent === length) return true;
+    const rest = new Uint8Array(length - sent);
+    if (sent < head.length) rest.set(head.subarray(sent));
+    rest.set(body.subarray(Math.max(sent - head.length, 0)), Math.max(head.length - sent, 0));
+    this.wait(stream, { head: undefined, body: rest, sent: 0, end, trailers: undefined, next: undefined });
     return false;
   }
 

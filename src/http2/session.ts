@@ -40,9 +40,15 @@ export interface SessionOptions {
   readonly limits?: Partial<ConnectionLimits>;
   readonly timeouts?: Partial<SessionTimeouts>;
   readonly clock: Clock;
-  /** Runs a function soon, once what is running now is done: `process.nextTick`, or `queueMicrotask` where there is none. */
-  readonly defer: (run: () => void) => void;
+  /**
+   * Runs a function soon, once what is running now is done: `process.nextTick`, or `queueMicrotask` where there is none. With `isBusy`, that
+   * may be when the other sockets were read, too: `setImmediate`.
+   */
+  readonly defer: (run: () => void, isBusy: boolean) => void;
 }
+
+/** With more streams than these a connection is busy: those that the other sockets wake are worth waiting for. */
+const fewStreams = 4;
 
 /** Runs out where a peer to whom we said why does not close its side. */
 const lastWordsMs = 300;
@@ -60,7 +66,7 @@ export class Http2Session implements Http2Host {
   readonly #socket: ByteSocket;
   readonly #host: SessionHost;
   readonly #clock: Clock;
-  readonly #defer: (run: () => void) => void;
+  readonly #defer: SessionOptions["defer"];
   readonly #watch: SessionWatch;
   #chunks: Uint8Array[] = [];
   readonly #keepChunk: (chunk: Uint8Array) => void = (chunk) => {
@@ -163,6 +169,7 @@ export class Http2Session implements Http2Host {
   }
 
   #onWritable(): void {
+    if (this.#socket.isDrained) this.connection.reclaim();
     if (this.#endsWhenWritable) this.#endSocket(lingerMs);
     else this.connection.setWritable(true);
   }
@@ -230,6 +237,7 @@ export class Http2Session implements Http2Host {
     let takesMore = true;
     // As often as the connection asks for it meanwhile: it makes frames of what waits piece by piece.
     for (;;) {
+      if (this.#socket.isDrained) this.connection.reclaim();
       this.connection.flush(this.#keepChunk);
       if (this.#chunks.length === 0) break;
       const chunks = this.#chunks;
@@ -239,6 +247,7 @@ export class Http2Session implements Http2Host {
       this.connection.setWritable(false);
       break;
     }
+    if (this.#socket.isDrained) this.connection.reclaim();
     this.#flushing = false;
     this.#watch.look();
     this.#endIfIdle();
@@ -256,7 +265,7 @@ export class Http2Session implements Http2Host {
     }
     if (this.#flushPlanned || this.#closed) return;
     this.#flushPlanned = true;
-    this.#defer(this.#runFlush);
+    this.#defer(this.#runFlush, this.connection.streamCount > fewStreams);
   }
 
   onStream(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {

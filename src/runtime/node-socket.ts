@@ -30,16 +30,17 @@ class NodeSocket implements ByteSocket {
     else socket.once("close", () => listener.onClosed(this.#error));
   }
 
+  get isDrained(): boolean {
+    return this.#socket.writableLength === 0 && !this.#socket.destroyed;
+  }
+
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
     if (!socket.writable) return true;
-    const [first] = chunks;
-    if (chunks.length === 1 && first !== undefined) return socket.write(first);
-    let takesMore = true;
-    socket.cork();
-    for (const chunk of chunks) takesMore = socket.write(chunk);
-    socket.uncork();
-    return takesMore;
+    // Not corked: there are several only where there is much, and Bun puts what is corked into one piece by copying it.
+    for (const chunk of chunks) socket.write(chunk);
+    // Not what `write` says: that looks at the size of what it was given, though the system may have taken all of it at once.
+    return socket.writableLength < socket.writableHighWaterMark;
   }
 
   end(): void {

@@ -6,7 +6,7 @@ import { refuseOption } from "./refuse-option.ts";
 
 /** How a server finds clients that are gone without a word: gRFC A8. Only with `http2: "lictor"`. */
 export interface ServerKeepaliveOptions {
-  /** Silence after which a client is sent a PING, in milliseconds, at least 1000; Infinity: never. Default 7200000 (2 h), as gRPC has it. */
+  /** Silence after which a client is sent a PING, and up to a quarter more, in milliseconds, at least 1000; Infinity: never. Default 7200000 (2 h), as gRPC has it. */
   readonly timeMs?: number;
   /** How long it may take to answer, in milliseconds, at least 1; then its connection is closed. Default 20000. */
   readonly timeoutMs?: number;

@@ -16,7 +16,7 @@ console.log(typeof createEdgeTransport({ consul, service: "HelloService" }).disc
 `;
 
 /** What CommonJS has of it. Prints how many names each entry exports. */
-const commonJs = `const entries = ["lictor", "lictor/edge", "lictor/testing"];
+const commonJs = `const entries = ["lictor", "lictor/edge", "lictor/edge/tcp", "lictor/testing"];
 console.log(entries.map((entry) => Object.keys(require(entry)).length).join(" "));
 const { ConnectError } = require("@connectrpc/connect");
 const hello = require("lictor").createHelloClient();

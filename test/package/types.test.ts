@@ -27,6 +27,18 @@ export const known: number = hello.discovery().endpoints.length;
 export const wrong = hello.sayHello({ nam: "you" });
 `;
 
+/** Nor does this, nor Cloudflare's types. */
+const edgeTcpUser = `import { createEdgeTcpTransport, createSessionObjectTransport, grpcSessionObject, gzip, type SessionObjectStub } from "lictor/edge/tcp";
+export const Sessions = grpcSessionObject<{ readonly TOKEN: string }>((env, name) => ({
+  service: name,
+  consul: { address: "https://consul.example.com", token: env.TOKEN },
+}));
+export const throughObject = (stub: SessionObjectStub) => createSessionObjectTransport(stub);
+export const transport = createEdgeTcpTransport({ endpoints: ["http://10.0.0.1:10000"], sendCompression: gzip });
+// @ts-expect-error Keepalive is an object.
+export const wrong = createEdgeTcpTransport({ endpoints: ["http://10.0.0.1:10000"], keepalive: 30_000 });
+`;
+
 describe("lictor's types", () => {
   let bench: Workbench;
   const folder = (name: string) => join(bench.folder, `types-${name}`);
@@ -42,6 +54,7 @@ describe("lictor's types", () => {
       writeSmallPrograms(folder("node"));
       await installWithNpm(folder("edge"), [bench.tarball, ...peers]);
       writeFileSync(join(folder("edge"), "user.ts"), edgeUser);
+      writeFileSync(join(folder("edge"), "tcp-user.ts"), edgeTcpUser);
       await installWithNpm(folder("common"), [bench.tarball, ...peers, "@types/node@22"], {
         manifest: { type: "commonjs" },
       });
@@ -62,12 +75,12 @@ describe("lictor's types", () => {
       });
 
       for (const lib of ["webworker", "dom"]) {
-        test(`lictor/edge needs no Node under TypeScript ${version} with ${name} resolution and lib ${lib}`, {
+        test(`lictor/edge and lictor/edge/tcp need no Node under TypeScript ${version} with ${name} resolution and lib ${lib}`, {
           timeout,
         }, async () => {
           const config = `${version}-${name}-${lib}.json`;
           const edge = { target: "es2022", lib: ["es2022", lib], types: [], ...options };
-          writeTypeScriptConfig(folder("edge"), config, edge, ["user.ts"]);
+          writeTypeScriptConfig(folder("edge"), config, edge, ["user.ts", "tcp-user.ts"]);
           await compile(version, "edge", config);
         });
       }

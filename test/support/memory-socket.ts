@@ -12,6 +12,11 @@ export class MemorySocket implements ByteSocket {
   #listener: ByteSocketListener | undefined;
   #stalled = false;
   #planned = false;
+  #isDelivering = false;
+
+  get isDrained(): boolean {
+    return this.waiting.length === 0 && !this.#isDelivering;
+  }
 
   start(listener: ByteSocketListener): void {
     this.#listener = listener;
@@ -59,7 +64,9 @@ export class MemorySocket implements ByteSocket {
     this.#planned = false;
     const { peer } = this;
     if (this.#stalled || this.isDestroyed || peer === undefined || peer.#listener === undefined) return;
+    this.#isDelivering = true;
     for (const chunk of this.waiting.splice(0)) peer.#listener.onBytes(chunk, chunk.length);
+    this.#isDelivering = false;
     if (this.isEnded && this.waiting.length === 0) this.destroy();
   }
 }

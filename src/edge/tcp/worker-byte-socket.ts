@@ -43,6 +43,10 @@ class WorkerByteSocket implements ByteSocket {
     else void this.#read(listener);
   }
 
+  get isDrained(): boolean {
+    return this.#waitingBytes === 0 && !this.#isGone;
+  }
+
   write(chunks: readonly Uint8Array[]): boolean {
     if (this.#isGone || this.#isEnding) return true;
     for (const chunk of chunks) {

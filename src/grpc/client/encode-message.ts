@@ -1,25 +1,19 @@
 // Messages to bytes and back, with the errors that Connect's own transports have. Knows no frames.
 
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
+import { type OutgoingMessage, toOutgoing } from "../outgoing-message.ts";
 
 /** Encodes a message, or what one is made from. Throws ConnectError: `internal`, or `resource_exhausted` above `maxBytes`. */
 export function encodeMessage<Desc extends DescMessage>(
   desc: Desc,
   message: MessageInitShape<Desc>,
   maxBytes: number,
-): Uint8Array {
-  let bytes: Uint8Array;
+): OutgoingMessage {
+  let bytes: OutgoingMessage;
   try {
-    bytes = toBinary(desc, create(desc, message));
+    bytes = toOutgoing(desc, create(desc, message));
   } catch (error) {
     throw new ConnectError(`serialize binary: ${textOf(error)}`, Code.Internal, undefined, undefined, error);
   }

@@ -4,7 +4,7 @@ import type { DescMethodStreaming, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { callFate } from "../../core/call-fate.ts";
 import type { Stream } from "../../http2/stream.ts";
-import { messageHead } from "../message.ts";
+import { sendMessage, wholeBytes } from "../outgoing-message.ts";
 import type { ClientCalls } from "./client-calls.ts";
 import { encodeMessage } from "./encode-message.ts";
 
@@ -83,12 +83,12 @@ export class RequestSender {
           connection.sendData(stream, undefined, nothing, true);
           return;
         }
-        let bytes = encodeMessage(this.#method.input, next.value, options.maxSendBytes);
+        let message = encodeMessage(this.#method.input, next.value, options.maxSendBytes);
         const { sendCompression } = options;
-        const isCompressed = sendCompression !== undefined && bytes.length >= options.compressMinBytes;
-        if (isCompressed) bytes = await sendCompression.compress(bytes);
+        const isCompressed = sendCompression !== undefined && message.length >= options.compressMinBytes;
+        if (isCompressed) message = await sendCompression.compress(wholeBytes(message));
         if (call.isOver) return;
-        const takesMore = connection.sendData(stream, messageHead(bytes.length, isCompressed), bytes, isSingle);
+        const takesMore = sendMessage(connection, stream, message, isCompressed, isSingle);
         if (isSingle) {
           this.#endSource(iterator);
           return;

@@ -6,8 +6,9 @@ import type { CallSignal } from "../../core/call-signal.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import { findCompression } from "../compression.ts";
 import { lazyHeaders } from "../lazy-headers.ts";
-import { messageHead, wholeMessage } from "../message.ts";
+import { wholeMessage } from "../message.ts";
 import { MessageReader, type MessageSink } from "../message-reader.ts";
+import { type OutgoingMessage, sendMessage, wholeBytes } from "../outgoing-message.ts";
 import { protocolError } from "./call-errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientCalls } from "./client-calls.ts";
@@ -26,7 +27,7 @@ const none: Uint8Array = new Uint8Array(0);
 export class UnaryCall extends ClientCall implements MessageSink {
   readonly #method: DescMethodUnary;
   /** The request, until it is sent. */
-  #body: Uint8Array;
+  #body: OutgoingMessage;
   readonly #resolve: Resolve;
   readonly #reject: Reject;
   readonly #recourse: Recourse | undefined;
@@ -40,7 +41,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
     calls: ClientCalls,
     method: DescMethodUnary,
     head: RequestHead,
-    body: Uint8Array,
+    body: OutgoingMessage,
     resolve: Resolve,
     reject: Reject,
     recourse: Recourse | undefined,
@@ -59,9 +60,10 @@ export class UnaryCall extends ClientCall implements MessageSink {
     const { sendCompression, compressMinBytes } = this.calls.options;
     if (sendCompression === undefined || this.#body.length < compressMinBytes) {
       this.calls.place(this);
+      if (this.isWaiting) this.#body = wholeBytes(this.#body);
       return;
     }
-    sendCompression.compress(this.#body).then(
+    sendCompression.compress(wholeBytes(this.#body)).then(
       (bytes) => {
         if (this.isOver) return;
         this.#body = bytes;
@@ -79,7 +81,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
     this.#body = none;
     this.#isCompressed = false;
     this.stream = connection.open(this, this.head.prepared, this.head.extra, false);
-    connection.sendData(this.stream, messageHead(body.length, isCompressed), body, true);
+    sendMessage(connection, this.stream, body, isCompressed, true);
   }
 
   onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {

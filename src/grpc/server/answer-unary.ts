@@ -1,6 +1,7 @@
 // Sends the one message of an answer, and unpacks messages of requests. Knows no streams of messages.
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { type OutgoingMessage, wholeBytes } from "../outgoing-message.ts";
 import type { ServerCall } from "./server-call.ts";
 
 /** Answers with a message, or with what a promise comes to; one that is there is sent at once. Never throws. */
@@ -24,7 +25,7 @@ function answer(call: ServerCall, value: unknown): void {
 
 function make(call: ServerCall, value: unknown): void {
   if (call.isOver) return;
-  let message: Uint8Array;
+  let message: OutgoingMessage;
   try {
     message = call.encode(value);
   } catch (error) {
@@ -41,15 +42,16 @@ function make(call: ServerCall, value: unknown): void {
   }
 }
 
-function send(call: ServerCall, message: Uint8Array, isCompressed: boolean): void {
+function send(call: ServerCall, message: OutgoingMessage, isCompressed: boolean): void {
   if (call.isOver) return;
   call.send(message, isCompressed);
   call.finish();
 }
 
 /** Compresses a message that `isCompressible`. */
-export async function pack(call: ServerCall, message: Uint8Array): Promise<Uint8Array> {
-  return (await call.shape.responseCompression?.compress(message)) ?? message;
+export async function pack(call: ServerCall, message: OutgoingMessage): Promise<Uint8Array> {
+  const bytes = wholeBytes(message);
+  return (await call.shape.responseCompression?.compress(bytes)) ?? bytes;
 }
 
 /** Unpacks a message whose flag says that it is compressed. Rejects with ConnectError. */

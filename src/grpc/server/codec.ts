@@ -11,17 +11,17 @@ import {
   type JsonWriteOptions,
   type Message,
   type MessageInitShape,
-  toBinary,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createMethodSerializationLookup, type Serialization } from "@connectrpc/connect/protocol";
+import { type OutgoingMessage, toOutgoing } from "../outgoing-message.ts";
 
 /** One format of one method. */
 export interface Codec {
   /** Throws ConnectError where the bytes are no such message. */
   decode(bytes: Uint8Array): Message;
   /** A message, or what makes one. Throws ConnectError where it cannot be written, and what protobuf throws where it is none. */
-  encode(value: unknown): Uint8Array;
+  encode(value: unknown): OutgoingMessage;
 }
 
 /** protobuf's binary format. */
@@ -44,10 +44,10 @@ export class BinaryCodec implements Codec {
     }
   }
 
-  encode(value: unknown): Uint8Array {
+  encode(value: unknown): OutgoingMessage {
     const message = create(this.#output, value as MessageInitShape<DescMessage>);
     try {
-      return toBinary(this.#output, message, this.#options);
+      return toOutgoing(this.#output, message, this.#options);
     } catch (error) {
       throw new ConnectError(`serialize binary: ${textOf(error)}`, Code.Internal);
     }

@@ -6,7 +6,7 @@ import type { Deadlined } from "../../core/deadline-queue.ts";
 import { errorCodeName } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
-import { messageHead } from "../message.ts";
+import { type OutgoingMessage, sendMessage } from "../outgoing-message.ts";
 import { statusFields } from "../status.ts";
 import { CallContext } from "./call-context.ts";
 import type { CallHome } from "./call-home.ts";
@@ -106,14 +106,13 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   // The answer.
 
   /** Sends a message as it is on the wire. False where some of it has to wait: `onSendable` follows. */
-  send(message: Uint8Array, isCompressed: boolean): boolean {
+  send(message: OutgoingMessage, isCompressed: boolean): boolean {
     if (!this.#isHeadSent) this.#sendHead();
-    const head = messageHead(message.length, isCompressed);
-    return this.home.connection.sendData(this.stream, head, message, false);
+    return sendMessage(this.home.connection, this.stream, message, isCompressed, false);
   }
 
   /** Encodes a message. Throws ConnectError where it cannot be, or is too long. */
-  encode(value: unknown): Uint8Array {
+  encode(value: unknown): OutgoingMessage {
     const bytes = this.shape.codec.encode(value);
     const { writeMaxBytes } = this.shape.route;
     if (bytes.length > writeMaxBytes) {
@@ -126,7 +125,7 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   /** Whether a message is worth compressing, and may be. */
-  isCompressible(message: Uint8Array): boolean {
+  isCompressible(message: OutgoingMessage): boolean {
     return this.shape.responseCompression !== undefined && message.length >= this.shape.route.compressMinBytes;
   }
 

@@ -4,6 +4,7 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { systemClock } from "../../../core/clock.ts";
 import { encodeMessage } from "../../../grpc/client/encode-message.ts";
+import { wholeBytes } from "../../../grpc/outgoing-message.ts";
 import { checkDefaultTimeout } from "../../../transport/call-bounds.ts";
 import { prepareCall } from "../../prepare-call.ts";
 import { askObject, readMessage, readMessages, type SessionObjectStub } from "./ask-object.ts";
@@ -46,7 +47,7 @@ export function createSessionObjectTransport(
         ...call.run,
         req: { ...call.request, stream: false, method, message },
         async next(request) {
-          const bytes = encodeMessage(method.input, request.message, maxSendBytes);
+          const bytes = wholeBytes(encodeMessage(method.input, request.message, maxSendBytes));
           const messages = [writeFrames({ bytes, isLast: false }, endOfMessages)].values();
           const answer = await askObject(stub, "unary", method, call.deadline, request, async () => messages.next());
           const { message: answered, trailer } = await readMessage(method.output, answer, maxReceiveBytes);
@@ -69,7 +70,7 @@ export function createSessionObjectTransport(
             hasEnded = done === true;
             const frame = hasEnded
               ? endOfMessages
-              : { bytes: encodeMessage(method.input, value, maxSendBytes), isLast: false };
+              : { bytes: wholeBytes(encodeMessage(method.input, value, maxSendBytes)), isLast: false };
             return { value: writeFrames(frame) };
           });
           const trailer = new Headers();
