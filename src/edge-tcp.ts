@@ -1,4 +1,5 @@
 // The public entry "lictor/edge/tcp": native gRPC on the sockets of Cloudflare's Workers, beside "lictor/edge". Re-exports only.
+/// <reference lib="esnext.disposable" preserve="true" />
 
 // Call, from a request.
 

@@ -162,11 +162,15 @@ function write(socket: Socket, bytes: Bytes): void {
   else if (socket.writable) socket.write(bytes);
 }
 
-/** A server that says `answer` to the first call of each connection. */
-function startHostile(answer: Bytes, hello: Bytes = settings()) {
-  return startTcpPeer((socket) => {
+/** A server that says `answer` to every call. */
+async function startHostile(
+  answer: Bytes,
+  hello: Bytes = settings(),
+): Promise<AsyncDisposable & { readonly url: string }> {
+  const { url, close } = await startTcpPeer((socket) => {
     const log = new FrameLog();
     let prefaceLeft = 24;
+    socket.setNoDelay(true);
     write(socket, hello);
     socket.on("data", (bytes) => {
       log.add(bytes.subarray(prefaceLeft));
@@ -177,6 +181,7 @@ function startHostile(answer: Bytes, hello: Bytes = settings()) {
       }
     });
   });
+  return { url, [Symbol.asyncDispose]: close };
 }
 
 function connectTo(url: string) {
@@ -191,8 +196,8 @@ function connectTo(url: string) {
 describe("createHttp2Connector()", () => {
   for (const { says, answer, code, isUnprocessed = false } of hostiles) {
     test(`bears a server that says ${says}`, async () => {
-      const server = await startHostile(answer);
-      const transport = connectTo(server.url);
+      await using server = await startHostile(answer);
+      await using transport = connectTo(server.url);
       const call = createClient(EchoService, transport).unary({}, { timeoutMs: 4000 });
       if (code === undefined) {
         assert.equal((await call).text, "hi");
@@ -201,38 +206,34 @@ describe("createHttp2Connector()", () => {
         assert.equal(Code[error.code], Code[code], error.message);
         assert.equal(callFate(error) === "unprocessed", isUnprocessed, error.message);
       }
-      await transport.close();
-      await server.close();
     });
   }
 
   test("bears a server that answers before it is asked", async () => {
-    const server = await startHostile([], [settings(), ok]);
-    const transport = connectTo(server.url);
+    await using server = await startHostile([], [settings(), ok]);
+    await using transport = connectTo(server.url);
     const error = await rejection(createClient(EchoService, transport).unary({}, { timeoutMs: 4000 }));
     assert.equal(error.code, Code.Unavailable);
-    await transport.close();
-    await server.close();
   });
 
-  for (const [what, pair] of [
-    ["streams", [3, 0]],
-    ["data", [4, 0]],
-  ] as const) {
+  for (const { what, setting, codeAtEnd } of [
+    // Never sent, and so as calls that wait for an endpoint.
+    { what: "streams", setting: 3, codeAtEnd: Code.Canceled },
+    { what: "data", setting: 4, codeAtEnd: Code.Unavailable },
+  ]) {
     test(`waits for a server that never takes ${what}, until the deadline, the signal or close()`, async () => {
-      const server = await startHostile([], settings([...pair]));
-      const transport = connectTo(server.url);
+      await using server = await startHostile([], settings([setting, 0]));
+      await using transport = connectTo(server.url);
       const client = createClient(EchoService, transport);
-      const late = rejection(client.unary({}, { timeoutMs: 50 }));
       const controller = new AbortController();
+      const late = rejection(client.unary({}, { timeoutMs: 50 }));
       const aborted = rejection(client.unary({}, { signal: controller.signal }));
+      const left = rejection(client.unary({}));
       assert.equal((await late).code, Code.DeadlineExceeded);
       controller.abort();
       assert.equal((await aborted).code, Code.Canceled);
-      const left = rejection(client.unary({}));
       await transport.close();
-      assert.equal((await left).code, Code.Unavailable);
-      await server.close();
+      assert.equal((await left).code, codeAtEnd);
     });
   }
 });
