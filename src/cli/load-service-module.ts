@@ -24,6 +24,7 @@ const fields: Readonly<Record<keyof ServiceModule, true>> = {
   routes: true,
   interceptors: true,
   maxReceiveBytes: true,
+  compressMinBytes: true,
   fallback: true,
   cors: true,
   service: true,

@@ -6,11 +6,18 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { GrpcRoute } from "../grpc/server/grpc-route.ts";
+import { Turns, unpackingInTurn } from "../grpc/server/turns.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthService } from "./health-service.ts";
 import type { HealthStatus } from "./health-status.ts";
 import { createRecordingRouter } from "./recording-router.ts";
 import { reflectionServices, routeReflection } from "./reflection-service.ts";
+
+/**
+ * Messages that a server has unpacked at a time, whoever sent them: a few hundred bytes may become as much as is taken. Twice as many as
+ * Node does at once.
+ */
+const maxUnpacking = 8;
 
 /** What the routes are built from. */
 export interface RpcRoutesOptions {
@@ -22,6 +29,8 @@ export interface RpcRoutesOptions {
   readonly guards: readonly Interceptor[];
   /** Largest message taken, in bytes. */
   readonly maxReceiveBytes: number;
+  /** Smallest message that is compressed, in bytes. */
+  readonly compressMinBytes: number;
   /** Aborting it aborts the signal of every call under way, with its reason. */
   readonly shutdownSignal: AbortSignal;
   /** Where every routed service becomes SERVING, unless its status is set already. */
@@ -43,11 +52,13 @@ export interface RpcRoutes {
 /** Builds the routes. Throws TypeError where a method is routed twice, or a service that is served already. */
 export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
   const { health, reflection } = options;
+  const unpacking = new Turns(maxUnpacking);
   const { router, recorded } = createRecordingRouter({
     options: {
-      acceptCompression: [compressionGzip, compressionBrotli],
+      acceptCompression: [compressionGzip, compressionBrotli].map((one) => unpackingInTurn(one, unpacking)),
       interceptors: [...options.interceptors],
       readMaxBytes: options.maxReceiveBytes,
+      compressMinBytes: options.compressMinBytes,
     },
     guards: options.guards,
     shutdownSignal: options.shutdownSignal,

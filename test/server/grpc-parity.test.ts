@@ -6,7 +6,7 @@ import type { ClientHttp2Session, OutgoingHttpHeaders } from "node:http2";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { EchoService, UnaryRequestSchema, UnaryResponseSchema } from "../gen/lictor/test/v1/echo_pb.ts";
@@ -148,6 +148,19 @@ for (const http2 of http2Kinds) {
         const bytes = body.subarray(5);
         assert.equal(fromBinary(UnaryResponseSchema, body[0] === 1 ? gunzipSync(bytes) : bytes).text, text);
       }
+    });
+
+    test("packs nothing when compressMinBytes is Infinity, and unpacks all the same", async () => {
+      const routes = (router: ConnectRouter) => router.service(EchoService, { unary: ({ text }) => ({ text }) });
+      await using plain = serve({ http2, routes, compressMinBytes: Number.POSITIVE_INFINITY, graceMs: 100 });
+      const own = await openSession((await plain.ready).url);
+      const text = "x".repeat(2000);
+      const extra = { "grpc-encoding": "gzip", "grpc-accept-encoding": "gzip" };
+      const asked = packed(gzipSync(message(text).subarray(5)));
+      const { body } = await call(own, grpcHeaders(`${service}/Unary`, extra), asked);
+      own.destroy();
+      assert.equal(body[0], 0);
+      assert.equal(fromBinary(UnaryResponseSchema, body.subarray(5)).text, text);
     });
 
     test("speaks JSON where it is asked to", async () => {

@@ -53,6 +53,8 @@ describe("resolveServeOptions()", () => {
     [{ advertise: { host: "" } }, TypeError, /"advertise.host"/],
     [{ maxReceiveBytes: 0 }, RangeError, /"maxReceiveBytes"/],
     [{ maxReceiveBytes: 2 ** 32 }, RangeError, /"maxReceiveBytes"/],
+    [{ compressMinBytes: -1 }, RangeError, /"compressMinBytes" must be a number of bytes, at least 0: received -1$/],
+    [{ compressMinBytes: Number.NaN }, RangeError, /"compressMinBytes"/],
     [{ graceMs: -1 }, RangeError, /"graceMs"/],
     [{ graceMs: Number.NaN }, RangeError, /"graceMs"/],
     [{ graceMs: Number.POSITIVE_INFINITY }, RangeError, /"graceMs"/],

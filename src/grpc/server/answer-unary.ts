@@ -51,7 +51,8 @@ function send(call: ServerCall, message: OutgoingMessage, isCompressed: boolean)
 /** Compresses a message that `isCompressible`. */
 export async function pack(call: ServerCall, message: OutgoingMessage): Promise<Uint8Array> {
   const bytes = wholeBytes(message);
-  return (await call.shape.responseCompression?.compress(bytes)) ?? bytes;
+  const compression = call.shape.responseCompression;
+  return compression === undefined ? bytes : call.home.room.hold(bytes.length, compression.compress(bytes));
 }
 
 /** Unpacks a message whose flag says that it is compressed. Rejects with ConnectError. */
@@ -61,7 +62,10 @@ export async function unpack(call: ServerCall, message: Uint8Array): Promise<Uin
     // https://github.com/grpc/grpc/blob/master/doc/compression.md: the flag without an encoding is INTERNAL.
     throw new ConnectError("received a compressed message without a grpc-encoding", Code.Internal);
   }
-  return requestCompression.decompress(message, route.readMaxBytes);
+  return call.home.unpacking.run(async () => {
+    if (call.isOver) throw new ConnectError("the call is over", Code.Canceled);
+    return requestCompression.decompress(message, route.readMaxBytes);
+  });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -8,6 +8,7 @@ import type { PreparedFields } from "../../http2/stream.ts";
 import type { PartialBytes } from "../message-reader.ts";
 import type { CallTracker } from "./call-tracker.ts";
 import type { RoomQueue } from "./room-queue.ts";
+import type { Turns } from "./turns.ts";
 
 /** Where calls live. */
 export interface CallHome {
@@ -17,6 +18,8 @@ export interface CallHome {
   readonly deadlines: DeadlineQueue;
   /** What its calls hold of requests that are not whole yet. */
   readonly partial: PartialBytes;
+  /** Where compressed messages wait to be unpacked. */
+  readonly unpacking: Turns;
   /** Where answers wait for room. */
   readonly room: RoomQueue;
   /** Of the URLs that handlers see. */

@@ -24,6 +24,7 @@ import { RoomQueue } from "./room-queue.ts";
 import type { ServerCall } from "./server-call.ts";
 import { SingleRequestCall } from "./single-request-call.ts";
 import { StreamRequestCall } from "./stream-request-call.ts";
+import { Turns } from "./turns.ts";
 
 /** What all connections of a server share. */
 export interface GrpcServing extends Pick<CallHome, "calls" | "scheme" | "clock" | "logger" | "yieldToLoop"> {
@@ -39,6 +40,12 @@ export interface GrpcServing extends Pick<CallHome, "calls" | "scheme" | "clock"
  */
 const maxPartialBytes: number = 256 * 1024 * 1024;
 
+/**
+ * Messages that a connection has unpacked at a time: a few hundred bytes may become as much as is taken, and a thousand streams a
+ * thousand times as much. As many as Node does at once.
+ */
+const maxUnpacking = 4;
+
 /** The shapes that a connection remembers; most clients have a handful. */
 const maxShapes = 64;
 
@@ -47,6 +54,7 @@ export class GrpcSession implements CallHome {
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
   readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
+  readonly unpacking: Turns = new Turns(maxUnpacking);
   readonly room: RoomQueue;
   readonly scheme: "http" | "https";
   readonly clock: Clock;
