@@ -2,7 +2,6 @@
 // around it by doubling, and copy the whole once more at the end.
 
 import { type BinaryWriteOptions, type DescMessage, type Message, ScalarType, toBinary } from "@bufbuild/protobuf";
-import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import type { Http2Connection } from "../http2/connection.ts";
 import type { Stream } from "../http2/stream.ts";
 import { messageHead, messageHeadBytes, putMessageHead } from "./message.ts";
@@ -69,6 +68,9 @@ export function sendMessage(
   return connection.sendData(stream, messageHead(message.length, isCompressed), message, end);
 }
 
+/** google.protobuf.FeatureSet.FieldPresence; protobuf-es's own enum comes with a descriptor of all descriptors. */
+const FieldPresence = { implicit: 2, legacyRequired: 3 } as const;
+
 /** A field that may be large. */
 interface BytesField {
   readonly name: string;
@@ -93,8 +95,8 @@ function findBytesFields(desc: DescMessage): readonly BytesField[] {
   const fields: BytesField[] = [];
   for (const field of desc.fields) {
     if (field.fieldKind !== "scalar" || field.scalar !== ScalarType.BYTES || field.oneof !== undefined) continue;
-    if (field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED) continue;
-    const isImplicit = field.presence === FeatureSet_FieldPresence.IMPLICIT;
+    if (field.presence === FieldPresence.legacyRequired) continue;
+    const isImplicit = field.presence === FieldPresence.implicit;
     fields.push({ name: field.localName, tag: ((field.number << 3) | 2) >>> 0, isImplicit });
   }
   return fields;

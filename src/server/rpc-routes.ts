@@ -52,7 +52,7 @@ export interface RpcRoutes {
 /** Builds the routes. Throws TypeError where a method is routed twice, or a service that is served already. */
 export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
   const { health, reflection } = options;
-  const unpacking = new Turns(maxUnpacking);
+  const unpacking = new Turns(maxUnpacking, setImmediate);
   const { router, recorded } = createRecordingRouter({
     options: {
       acceptCompression: [compressionGzip, compressionBrotli].map((one) => unpackingInTurn(one, unpacking)),

@@ -48,14 +48,9 @@ interface MethodFields {
   metadata: readonly string[];
   repeats: number;
   withMetadata: PreparedFields | undefined;
-  /** The same of the timeout of the last call, after the fields that came before it. */
-  timeout: readonly string[] | undefined;
-  beforeTimeout: PreparedFields | undefined;
-  timeoutRepeats: number;
-  withTimeout: PreparedFields | undefined;
 }
 
-/** Calls with the same metadata, or the same timeout, after which they are taken to come again. */
+/** Calls with the same metadata after which it is taken to come again. */
 const worthPreparing = 8;
 
 export class RequestFields {
@@ -83,7 +78,7 @@ export class RequestFields {
     const fields = this.#fieldsOf(method);
     const timeout = timeoutMs === undefined ? undefined : this.#timeout(timeoutMs);
     const metadata = toFields(header);
-    if (metadata === undefined) return this.#withTimeout(fields, fields.prepared, timeout);
+    if (metadata === undefined) return { prepared: fields.prepared, extra: timeout };
     return this.#withMetadata(fields, timeout, metadata);
   }
 
@@ -93,7 +88,7 @@ export class RequestFields {
     metadata: readonly string[],
   ): RequestHead {
     if (fields.withMetadata !== undefined && isSame(fields.metadata, metadata)) {
-      return this.#withTimeout(fields, fields.withMetadata, timeout);
+      return { prepared: fields.withMetadata, extra: timeout };
     }
     const extra = timeout === undefined ? [] : [...timeout];
     let { prepared } = fields;
@@ -121,22 +116,6 @@ export class RequestFields {
     }
     if (isOrdinary) this.#remember(fields, metadata);
     return { prepared, extra };
-  }
-
-  /** A timeout that comes with one call after another is prepared as well. */
-  #withTimeout(fields: MethodFields, prepared: PreparedFields, timeout: readonly string[] | undefined): RequestHead {
-    if (timeout === undefined) return { prepared, extra: undefined };
-    if (fields.timeout !== timeout || fields.beforeTimeout !== prepared) {
-      fields.timeout = timeout;
-      fields.beforeTimeout = prepared;
-      fields.timeoutRepeats = 0;
-      fields.withTimeout = undefined;
-    } else if (fields.withTimeout !== undefined) {
-      return { prepared: fields.withTimeout, extra: undefined };
-    } else if (++fields.timeoutRepeats >= worthPreparing) {
-      fields.withTimeout = this.#options.connection.prepare([...prepared.fields, ...timeout]);
-    }
-    return { prepared, extra: timeout };
   }
 
   /** What comes with one call after another is prepared like the method's own fields. */
@@ -172,10 +151,6 @@ export class RequestFields {
         metadata: [],
         repeats: 0,
         withMetadata: undefined,
-        timeout: undefined,
-        beforeTimeout: undefined,
-        timeoutRepeats: 0,
-        withTimeout: undefined,
       };
       this.#methods.set(method, known);
     }

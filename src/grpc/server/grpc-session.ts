@@ -54,7 +54,7 @@ export class GrpcSession implements CallHome {
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
   readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
-  readonly unpacking: Turns = new Turns(maxUnpacking);
+  readonly unpacking: Turns;
   readonly room: RoomQueue;
   readonly scheme: "http" | "https";
   readonly clock: Clock;
@@ -72,6 +72,7 @@ export class GrpcSession implements CallHome {
     this.connection = connection;
     this.calls = serving.calls;
     this.deadlines = deadlineQueueOf(serving.clock);
+    this.unpacking = new Turns(maxUnpacking, serving.yieldToLoop);
     this.room = new RoomQueue(connection);
     this.scheme = serving.scheme;
     this.clock = serving.clock;

@@ -5,11 +5,16 @@ import type { Compression } from "@connectrpc/connect/protocol";
 /** Takes turns at something. */
 export class Turns {
   #free: number;
+  readonly #yieldToLoop: (run: () => void) => void;
   readonly #waiting: (() => void)[] = [];
 
-  /** How many at a time, at least 1. */
-  constructor(atATime: number) {
+  /**
+   * `atATime`: at least 1. `yieldToLoop` runs a function after what else the event loop has to do: between two turns others get theirs,
+   * as there are runtimes that do such work on their one thread (Deno 2.9.6 unpacks there).
+   */
+  constructor(atATime: number, yieldToLoop: (run: () => void) => void) {
     this.#free = atATime;
+    this.#yieldToLoop = yieldToLoop;
   }
 
   /** Does `work` when it is its turn; settles as that does. */
@@ -21,7 +26,7 @@ export class Turns {
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free++;
-      else next();
+      else this.#yieldToLoop(next);
     }
   }
 }
