@@ -83,6 +83,7 @@ export function createGrpcPair({
     onGoaway() {},
     onIdle() {},
     onSlot() {},
+    onRoom: () => session.room.onRoom(),
     onError(_code, reason) {
       throw new Error(reason);
     },
