@@ -58,8 +58,11 @@ export function readStatus(fields: readonly string[]): ConnectError | "ok" | und
  * own metadata (not that of an error which came from another server). Never throws: what cannot be sent is left out.
  */
 export function statusFields(error: ConnectError): string[] {
-  const fields = ["grpc-status", String(error.code)];
-  if (error.rawMessage !== "") fields.push("grpc-message", encodeStatusText(error.rawMessage));
+  // Whoever made it may have had no types to keep to: neither 0 nor NaN is a failure that a client knows, and the text may be missing.
+  const code = typeof error.code === "number" && error.code in Code ? error.code : Code.Unknown;
+  const fields = ["grpc-status", String(code)];
+  const text = String(error.rawMessage ?? "");
+  if (text !== "") fields.push("grpc-message", encodeStatusText(text));
   if (error.details.length > 0) {
     try {
       fields.push("grpc-status-details-bin", writeStatusDetails(error));

@@ -90,8 +90,10 @@ describe("A socket that is cut", () => {
         const most = proxy.passed[side];
         const unprocessed: string[] = [];
         let ready = 0;
-        for (let bytes = 0; bytes <= most; bytes++) {
-          const cut: Cut = { side, bytes, isReset: bytes % 3 === 0 };
+        // The others differ from unary in few of them.
+        const step = kind === "unary" ? 1 : 3;
+        for (let bytes = 0; bytes <= most; bytes += step) {
+          const cut: Cut = { side, bytes, isReset: bytes % 2 === 0 };
           proxy.next = cut;
           const name = nextName();
           const result = await callOnce(call, name);

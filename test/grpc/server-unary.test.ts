@@ -354,6 +354,53 @@ describe("a unary call that fails", () => {
     assert.equal(pair.server.streamCount, 0);
   });
 
+  test("says so where its headers, trailers or status are larger than the client takes", async () => {
+    const large = "x".repeat(70_000);
+    for (const [handler, code] of [
+      [(context) => context.responseHeader.set("a", large), Code.ResourceExhausted],
+      [(context) => context.responseTrailer.set("a", large), Code.ResourceExhausted],
+      [
+        (context) => {
+          context.responseHeader.set("a", large);
+          throw new ConnectError("no", Code.NotFound);
+        },
+        Code.NotFound,
+      ],
+      [
+        () => {
+          throw new ConnectError(large, Code.NotFound);
+        },
+        Code.NotFound,
+      ],
+      [
+        () => {
+          throw new ConnectError("no", Code.NotFound, { a: large });
+        },
+        Code.NotFound,
+      ],
+    ] as [(context: HandlerContext) => void, Code][]) {
+      const pair = serveUnary((_request, context) => {
+        handler(context);
+        return {};
+      });
+      const { fields, heard } = await callOnce(pair);
+      assert.equal(Number(fields["grpc-status"]), code);
+      assert.ok(heard.ended && fields.a === undefined);
+      assert.equal(pair.calls.size, 0);
+    }
+  });
+
+  test("says unknown for a code that is none, and has no text where the error has none", async () => {
+    for (const code of [0, Number.NaN, 99, undefined, "NotFound"]) {
+      const pair = serveUnary(() => {
+        throw Object.assign(new ConnectError("no", code as Code), { rawMessage: undefined });
+      });
+      const { fields } = await callOnce(pair);
+      assert.equal(Number(fields["grpc-status"]), Code.Unknown);
+      assert.equal(fields["grpc-message"], undefined);
+    }
+  });
+
   test("says resource_exhausted where the answer is too long", async () => {
     const pair = serveUnary(() => ({ text: "x".repeat(200) }), { writeMaxBytes: 100 });
     assert.equal(Number((await callOnce(pair)).fields["grpc-status"]), Code.ResourceExhausted);

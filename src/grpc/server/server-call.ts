@@ -6,6 +6,7 @@ import type { Deadlined } from "../../core/deadline-queue.ts";
 import { errorCodeName } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
+import { fieldBytes } from "../metadata.ts";
 import { type OutgoingMessage, sendMessage } from "../outgoing-message.ts";
 import { statusFields } from "../status.ts";
 import { CallContext } from "./call-context.ts";
@@ -13,6 +14,9 @@ import type { CallHome } from "./call-home.ts";
 import type { TrackedCall } from "./call-tracker.ts";
 import type { CallShape, RequestFacts } from "./request-facts.ts";
 import { responseFields } from "./response-fields.ts";
+
+/** Room for the fields that the protocol has beside those of handlers and errors. */
+const ownHeaderBytes = 256;
 
 export abstract class ServerCall implements StreamListener, Deadlined, TrackedCall {
   readonly home: CallHome;
@@ -107,7 +111,7 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
 
   /** Sends a message as it is on the wire. False where some of it has to wait: `onSendable` follows. */
   send(message: OutgoingMessage, isCompressed: boolean): boolean {
-    if (!this.#isHeadSent) this.#sendHead();
+    if (!this.#isHeadSent && !this.#sendHead()) return true;
     return sendMessage(this.home.connection, this.stream, message, isCompressed, false);
   }
 
@@ -132,9 +136,14 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   /** Ends the call in order. */
   finish(): void {
     if (this.isOver) return;
-    if (!this.#isHeadSent) this.#sendHead();
+    if (!this.#isHeadSent && !this.#sendHead()) return;
     const trailer = this.#context?.sentTrailer;
-    this.#sendEnd(this.home.okTrailers, trailer === undefined ? undefined : responseFields(trailer));
+    const fields = trailer === undefined ? undefined : responseFields(trailer);
+    if (this.#isTooLarge(fields)) {
+      this.fail(new ConnectError("the trailers are larger than the client takes", Code.ResourceExhausted));
+      return;
+    }
+    this.#sendEnd(this.home.okTrailers, fields);
     this.#end(undefined);
   }
 
@@ -158,8 +167,12 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     const context = this.#context;
     const trailer = context?.sentTrailer;
     if (trailer !== undefined) fields = [...responseFields(trailer), ...fields];
-    const header = context?.sentHeader;
-    if (this.#isHeadSent || (header !== undefined && responseFields(header).length > 0)) {
+    if (this.#isTooLarge(fields)) {
+      const [name = "", code = ""] = statusFields(status);
+      fields = [name, code, "grpc-message", "the status is larger than the client takes"];
+    }
+    const header = context?.sentHeader === undefined ? [] : responseFields(context.sentHeader);
+    if (this.#isHeadSent || (header.length > 0 && !this.#isTooLarge(header))) {
       if (!this.#isHeadSent) this.#sendHead();
       this.#sendEnd(this.home.noFields, fields);
       return;
@@ -168,11 +181,23 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     this.#sendEnd(this.shape.trailersOnlyHead, fields);
   }
 
-  #sendHead(): void {
-    this.#isHeadSent = true;
+  /** False where the call has failed over it. */
+  #sendHead(): boolean {
     const header = this.#context?.sentHeader;
     const extra = header === undefined ? undefined : responseFields(header);
+    if (this.#isTooLarge(extra)) {
+      this.fail(new ConnectError("the headers are larger than the client takes", Code.ResourceExhausted));
+      return false;
+    }
+    this.#isHeadSent = true;
     this.home.connection.sendHeaders(this.stream, this.shape.head, extra, false);
+    return true;
+  }
+
+  /** A client may end the connection, with all its other calls, for headers beyond what it said that it takes: RFC 9113, section 10.5.1. */
+  #isTooLarge(fields: readonly string[] | undefined): boolean {
+    if (fields === undefined) return false;
+    return fieldBytes(fields) > this.home.connection.peerMaxHeaderListBytes - ownHeaderBytes;
   }
 
   #sendEnd(prepared: PreparedFields, extra: readonly string[] | undefined): void {
