@@ -62,7 +62,8 @@ async function main(args: readonly string[]): Promise<number> {
     mkdirSync(resultsFolder, { recursive: true });
     writeFileSync(`${resultsFolder}${runtime}.json`, `${JSON.stringify(results, undefined, 2)}\n`);
     writeFileSync(`${resultsFolder}${runtime}.svg`, drawChart(results));
-    console.error(`written: bench/results/${runtime}.json and .svg`);
+    writeFileSync(`${resultsFolder}${runtime}.md`, `${formatResults(results)}\n`);
+    console.error(`written: bench/results/${runtime}.json, .svg and .md`);
   }
   return failures === 0 ? 0 : 1;
 }

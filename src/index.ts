@@ -112,3 +112,4 @@ export type { Endpoint } from "./core/endpoint.ts";
 export type { HostPort } from "./core/host-port.ts";
 export { type LogFields, type Logger, silentLogger } from "./core/logger.ts";
 export type { Random } from "./core/random.ts";
+export { brotli, gzip } from "./runtime/zlib-compression.ts";

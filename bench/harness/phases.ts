@@ -13,8 +13,8 @@ interface PhasePlan {
   readonly command: Command;
 }
 
-const callLimitMs = 2000;
-const warmUpMs = 1200;
+const callLimitMs = 1000;
+const warmUpMs = 800;
 
 /** Big messages fewer at a time: what is in flight is bytes then. */
 const plans: readonly PhasePlan[] = [
@@ -28,7 +28,7 @@ const plans: readonly PhasePlan[] = [
 ];
 
 function plan(name: PhaseName, talent: Talent, command: Command): PhasePlan {
-  return { name, talent, command: { calls: 50_000, limitMs: callLimitMs, ...command } };
+  return { name, talent, command: { calls: 25_000, limitMs: callLimitMs, ...command } };
 }
 
 /** What the rows of one side have in common, and what they gave. */

@@ -12,7 +12,7 @@ const warmUpMs = 1500;
 /** lictor's client in each of its variants, 64 in flight over the same three servers. */
 export async function runVariants(stage: Stage, rounds: number): Promise<Record<string, Sample>> {
   const lictor = findRow(stage.rows, "lictor");
-  const command: Command = { do: "unary", inFlight: 64, calls: 50_000, limitMs: 2000 };
+  const command: Command = { do: "unary", inFlight: 64, calls: 25_000, limitMs: 1000 };
   return withServer(stage, 3, async (targets, keep) => {
     const entrants: Entrant[] = [];
     for (const variant of ["bare", "plain", "dressed", "counter"]) {
@@ -28,7 +28,7 @@ export async function runVariants(stage: Stage, rounds: number): Promise<Record<
 /** Client CPU per call at 1 in flight, by row and by how many endpoints there are. */
 export async function runEndpoints(stage: Stage, rounds: number): Promise<Record<string, Record<string, number>>> {
   const counts = [1, 3, 10, 100, 1000];
-  const command: Command = { do: "unary", inFlight: 1, calls: 20_000, limitMs: 1500 };
+  const command: Command = { do: "unary", inFlight: 1, calls: 10_000, limitMs: 1000 };
   return withServer(stage, 1000, async (targets, keep) => {
     const results: Record<string, Record<string, number>> = {};
     for (const row of ["lictor", "grpc-js", "grpc-go"].map((name): Row => findRow(stage.rows, name))) {

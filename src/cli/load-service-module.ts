@@ -24,6 +24,7 @@ const fields: Readonly<Record<keyof ServiceModule, true>> = {
   routes: true,
   interceptors: true,
   maxReceiveBytes: true,
+  sendCompression: true,
   compressMinBytes: true,
   fallback: true,
   cors: true,
@@ -37,6 +38,7 @@ const fields: Readonly<Record<keyof ServiceModule, true>> = {
   maxConnectionAgeMs: true,
   maxConnectionAgeGraceMs: true,
   maxConnectionIdleMs: true,
+  maxReaderPauseMs: true,
   close: true,
 };
 

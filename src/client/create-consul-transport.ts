@@ -43,7 +43,8 @@ export type ConsulTransportOptions = ConsulTransportSettings &
 
 /**
  * Creates a Connect transport over the instances of a service in Consul; a string is a target. Opens nothing before the first
- * call; close it when done. Throws TypeError or RangeError on bad options, and where target and options say the same thing.
+ * call; close it when done. Throws TypeError or RangeError on bad options, where target and options say the same thing, and where
+ * `connector` stands beside options that only `createHttp2Connector` would take.
  */
 export function createConsulTransport(options: ConsulTransportOptions | string): BalancedTransport {
   return openConsulTransport(options);
@@ -61,11 +62,36 @@ export function openConsulTransport(
   const { tls: givenTls, connector, target: _target, service: _service, ...rest } = given;
   const query = mergeTarget(given, defaultService);
   const tls = tlsOf(givenTls, query.scheme);
+  if (connector !== undefined) refuseConnectorOptions(given);
   return createBalancedTransport({
     ...rest,
     resolver: createConsulResolver({ ...rest, ...query, scheme: tls === false ? "http" : "https" }),
     connector: connector ?? createHttp2Connector({ ...rest, ...(typeof tls === "object" ? { tls } : {}) }),
   });
+}
+
+/** Those that a connector of the caller's own does not see; `clock` is everybody's, and of `tls` more is taken than its settings. */
+const connectorOptions: Readonly<Record<Exclude<keyof Http2ConnectorOptions, "clock" | "tls">, true>> = {
+  connectTimeoutMs: true,
+  maxReceiveBytes: true,
+  maxSendBytes: true,
+  acceptCompression: true,
+  sendCompression: true,
+  compressMinBytes: true,
+  keepalive: true,
+};
+
+/** What would be lost without a word. Throws TypeError. */
+function refuseConnectorOptions(given: Partial<ConsulTransportSettings>): void {
+  for (const [name, value] of Object.entries(given)) {
+    const isSettings = name === "tls" && typeof value === "object";
+    if (value === undefined || !(isSettings || Object.hasOwn(connectorOptions, name))) continue;
+    // `true` stays of use: endpoints are https then.
+    const rest = isSettings ? ', and say "tls: true" here' : "";
+    throw new TypeError(
+      `Cannot use "connector" and "${name}" together as a connector has its own: give it to what creates that${rest}`,
+    );
+  }
 }
 
 /** `scheme` is the target's: https wants TLS, of which `tls` may tell more; it cannot be talked out of it, nor http into it. */

@@ -51,6 +51,7 @@ class NodeHttp2Connection implements Connection {
   #goawayLastId: number | undefined;
   /** Why the session ended, as far as anything said so. */
   #reason: unknown;
+  #isClosing = false;
 
   constructor(endpoint: Endpoint, listener: ConnectionListener, options: Required<NodeHttp2ConnectorOptions>) {
     this.endpoint = endpoint;
@@ -126,6 +127,7 @@ class NodeHttp2Connection implements Connection {
 
   close(reason?: unknown): Promise<void> {
     if (this.state.type === "closed") return this.#closed.promise;
+    this.#isClosing = true;
     this.#reason ??= reason;
     if (this.#session === undefined) this.#onClose();
     else this.#session.destroy();
@@ -148,9 +150,10 @@ class NodeHttp2Connection implements Connection {
   }
 
   #whyNeverReady(): unknown {
+    if (this.#isClosing) return this.#reason;
     const { url } = this.endpoint;
     // What answered there is something else, or speaks TLS where we do not.
-    const hasConnected = this.#socket !== undefined && !(this.#reason instanceof ConnectTimeout);
+    const hasConnected = this.#socket !== undefined;
     if (hasConnected || this.#reason === undefined) return neverSpokeHttp2(url, this.#reason);
     return tlsFailure(url, this.#reason) ?? this.#reason;
   }

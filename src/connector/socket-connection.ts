@@ -48,6 +48,7 @@ export class SocketConnection implements Connection, SessionHost {
   #cancelConnectTimeout: (() => void) | undefined;
   /** Why we closed it before there was a session to tell. */
   #reason: unknown;
+  #isClosing = false;
 
   constructor(endpoint: Endpoint, listener: ConnectionListener, options: SocketConnectionOptions) {
     this.endpoint = endpoint;
@@ -101,6 +102,7 @@ export class SocketConnection implements Connection, SessionHost {
 
   close(reason?: unknown): Promise<void> {
     if (this.state.type === "closed") return this.#gone.promise;
+    this.#isClosing = true;
     this.#reason ??= reason;
     if (this.#session !== undefined) {
       this.#session.destroy(reason);
@@ -124,14 +126,20 @@ export class SocketConnection implements Connection, SessionHost {
     const { clock, defer, connectTimeoutMs } = this.#options;
     const session = new Http2Session({
       role: "client",
-      socket: tellingEnd(socket, () => this.#gone.resolve()),
+      socket: new WatchedSocket(socket, this.#gone.resolve),
       host: this,
       clock,
       defer,
       // No streams of the peer's: pushes are refused by SETTINGS.
       limits: { maxConcurrentStreams: 0 },
-      // How long a server may take to read what it is sent is the caller's affair, who has deadlines.
-      timeouts: { settingsMs: connectTimeoutMs, windowStallMs: maxTimerMs, overfullMs: maxTimerMs },
+      // How long a server may take to read what it is sent, or to end what it began to send, is the caller's affair, who has deadlines:
+      // a slow line is no attack.
+      timeouts: {
+        settingsMs: connectTimeoutMs,
+        frameMs: maxTimerMs,
+        windowStallMs: maxTimerMs,
+        overfullMs: maxTimerMs,
+      },
     });
     this.#session = session;
     session.start();
@@ -200,8 +208,8 @@ export class SocketConnection implements Connection, SessionHost {
 
   #whyNeverReady(reason: unknown): unknown {
     const { url } = this.endpoint;
-    // The opener's own words, or the caller's.
-    if (this.#session === undefined || reason instanceof ConnectTimeout) return reason;
+    // The opener's own words, or those of who closed it.
+    if (this.#session === undefined || this.#isClosing) return reason;
     return neverSpokeHttp2(url, reason);
   }
 
@@ -237,22 +245,47 @@ export class SocketConnection implements Connection, SessionHost {
 }
 
 /** The socket, and word of its end when it is really gone: a session ends before its socket does. */
-function tellingEnd(socket: ByteSocket, onEnd: () => void): ByteSocket {
-  return {
-    get isDrained() {
-      return socket.isDrained;
-    },
-    start: (listener: ByteSocketListener) =>
-      socket.start({
-        onBytes: (bytes, length) => listener.onBytes(bytes, length),
-        onWritable: () => listener.onWritable(),
-        onClosed(error) {
-          listener.onClosed(error);
-          onEnd();
-        },
-      }),
-    write: (chunks) => socket.write(chunks),
-    end: () => socket.end(),
-    destroy: () => socket.destroy(),
-  };
+class WatchedSocket implements ByteSocket, ByteSocketListener {
+  readonly #socket: ByteSocket;
+  readonly #onGone: () => void;
+  #listener: ByteSocketListener | undefined;
+
+  constructor(socket: ByteSocket, onGone: () => void) {
+    this.#socket = socket;
+    this.#onGone = onGone;
+  }
+
+  get isDrained(): boolean {
+    return this.#socket.isDrained;
+  }
+
+  start(listener: ByteSocketListener): void {
+    this.#listener = listener;
+    this.#socket.start(this);
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    return this.#socket.write(chunks);
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  onBytes(bytes: Uint8Array, length: number): void {
+    this.#listener?.onBytes(bytes, length);
+  }
+
+  onWritable(): void {
+    this.#listener?.onWritable();
+  }
+
+  onClosed(error: unknown): void {
+    this.#listener?.onClosed(error);
+    this.#onGone();
+  }
 }

@@ -8,7 +8,7 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import type { PickResult } from "../balancer/picker.ts";
 import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { onceStreamEnds, replayFirst, unlessRead } from "../transport/streams.ts";
+import { onceStreamEnds, openedOnce, replayFirst, unlessRead } from "../transport/streams.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
 import { createEndpointTurn, markAnswered, markFailed } from "./endpoint-turn.ts";
@@ -143,7 +143,7 @@ export function callEndpoints(options: ResolvedEdgeOptions, reach: EndpointReach
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, options);
       return runStreamingCall({
         ...call.run,
-        req: { ...call.request, stream: true, method, message: input },
+        req: { ...call.request, stream: true, method, message: openedOnce(input) },
         next: ({ method, signal, header, message, contextValues }) => {
           const { requests, isRepeatable } = repeatable(method, message);
           return tryEndpoints(

@@ -13,13 +13,9 @@ export function findCompression(list: readonly Compression[], name: string): Com
   return undefined;
 }
 
-/** The first compression of `accepted` (the value of grpc-accept-encoding) that is in the list. */
-export function pickCompression(list: readonly Compression[], accepted: string): Compression | undefined {
-  for (const name of accepted.split(",")) {
-    const found = findCompression(list, name.trim());
-    if (found !== undefined) return found;
-  }
-  return undefined;
+/** Whether a peer that accepts `accepted` (the value of grpc-accept-encoding) takes what the compression called `name` made. */
+export function takesCompression(accepted: string, name: string): boolean {
+  return accepted.split(",").some((one) => one.trim() === name);
 }
 
 /** The names of a list, as grpc-accept-encoding has them. */

@@ -2,7 +2,8 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: Length-Prefixed-Message
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { copyOf, lengthAt, messageHeadBytes } from "./message.ts";
+import { readUint32 } from "../core/uint32.ts";
+import { copyOf, messageHeadBytes } from "./message.ts";
 
 /** Told of messages in their order. */
 export interface MessageSink {
@@ -21,7 +22,7 @@ export interface PartialBytes {
  * the first frame, less where others hold much. At least `minBytes`.
  */
 const minBytes = 1024;
-const growth = 64;
+const growth = 256;
 const modestGrowth = 4;
 
 const none: Uint8Array<ArrayBuffer> = new Uint8Array(0);
@@ -91,7 +92,7 @@ export class MessageReader {
   #begin(bytes: Uint8Array, at: number): void {
     const flags = bytes[at] ?? 0;
     if (flags > 1) throw new ConnectError(`protocol error: invalid message flags ${flags}`, Code.Internal);
-    const length = lengthAt(bytes, at + 1);
+    const length = readUint32(bytes, at + 1);
     if (length > this.#maxBytes) {
       throw new ConnectError(
         `message size ${length} is larger than configured readMaxBytes ${this.#maxBytes}`,

@@ -1,6 +1,8 @@
 // The five bytes before every message of gRPC, where they and the message lie in one piece. Everything else is MessageReader's.
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: Length-Prefixed-Message
 
+import { putUint32, readUint32 } from "../core/uint32.ts";
+
 /** Compressed-Flag and Message-Length. */
 export const messageHeadBytes = 5;
 
@@ -16,25 +18,14 @@ export function messageHead(length: number, compressed: boolean): Uint8Array {
 /** Writes the head of a message of `length` bytes to `out` at `at`; returns where the message begins. */
 export function putMessageHead(out: Uint8Array, at: number, length: number, compressed: boolean): number {
   out[at] = compressed ? 1 : 0;
-  out[at + 1] = length >>> 24;
-  out[at + 2] = length >>> 16;
-  out[at + 3] = length >>> 8;
-  out[at + 4] = length;
-  return at + messageHeadBytes;
+  return putUint32(out, at + 1, length);
 }
 
 /** A copy of the message, where the piece is exactly one that is not compressed and has at most `maxBytes`; else undefined. */
 export function wholeMessage(bytes: Uint8Array, from: number, to: number, maxBytes: number): Uint8Array | undefined {
   const length = to - from - messageHeadBytes;
-  if (length < 0 || length > maxBytes || bytes[from] !== 0 || lengthAt(bytes, from + 1) !== length) return undefined;
+  if (length < 0 || length > maxBytes || bytes[from] !== 0 || readUint32(bytes, from + 1) !== length) return undefined;
   return copyOf(bytes, from + messageHeadBytes, to);
-}
-
-/** Message-Length: four bytes, most significant first. */
-export function lengthAt(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
-  );
 }
 
 /** Where small copies lie, beside one another: what has a buffer of its own is dear to make, and dearer to look at. */

@@ -284,6 +284,19 @@ export class Http2Connection implements SenderOwner {
     if (bytes > 0 && !stream.closed) this.#windows.consumed(stream, bytes);
   }
 
+  /**
+   * The layer above keeps `bytes` of messages that were consumed until it has worked them off, and then says `letGo`. They count as
+   * `maxHeldBytes` says, so that a peer sends no faster than that.
+   */
+  keep(bytes: number): void {
+    this.#windows.keep(bytes);
+  }
+
+  /** See `keep`. */
+  letGo(bytes: number): void {
+    this.#windows.letGo(bytes);
+  }
+
   /** Ends a stream before its time. Its listener hears nothing more. */
   resetStream(stream: Stream, code: number): void {
     if (!stream.closed) this.#streams.reset(stream.id, code);

@@ -1,9 +1,10 @@
 // SETTINGS, PING and GOAWAY of the peer's, and what they answer of ours. RFC 9113, sections 6.5, 6.7 and 6.8.
 
+import { readUint32 } from "../core/uint32.ts";
 import { noBytes } from "./byte-buffer.ts";
 import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
-import { clientPreface, defaultWindowBytes, Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
+import { clientPreface, defaultWindowBytes, Flag, FrameType, maxInt31 } from "./frame.ts";
 import { Pings } from "./pings.ts";
 import { readSettings, writeSettings } from "./settings.ts";
 import type { ConnectionParts, StreamSet } from "./stream-set.ts";

@@ -1,9 +1,10 @@
 // Cuts a stream of bytes, in whatever pieces it comes, into frames. Knows sizes, not meanings.
 
+import { readUint32 } from "../core/uint32.ts";
 import { ByteBuffer, noBytes } from "./byte-buffer.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
-import { clientPreface, Flag, FrameType, frameHeadBytes, readUint32 } from "./frame.ts";
+import { clientPreface, Flag, FrameType, frameHeadBytes } from "./frame.ts";
 
 /** Told of frames in their order. May throw ConnectionError. Slices are valid during the call only. */
 export interface FrameSink {

@@ -1,5 +1,7 @@
 // Frame types, flags and limits: RFC 9113, sections 4 and 6.
 
+import { putUint32 } from "../core/uint32.ts";
+
 /** RFC 9113, section 6. */
 export const FrameType = {
   data: 0x0,
@@ -50,19 +52,4 @@ export function putFrameHead(
   out[at + 3] = type;
   out[at + 4] = flags;
   return putUint32(out, at + 5, streamId);
-}
-
-/** Writes 32 bits, most significant first; returns where they end. */
-export function putUint32(out: Uint8Array, at: number, value: number): number {
-  out[at] = value >>> 24;
-  out[at + 1] = value >>> 16;
-  out[at + 2] = value >>> 8;
-  out[at + 3] = value;
-  return at + 4;
-}
-
-export function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
-  );
 }

@@ -1,9 +1,10 @@
 // Header blocks out of HEADERS and CONTINUATION frames: RFC 9113, sections 4.3, 6.2 and 6.10. Knows no streams.
 
+import { readUint32 } from "../core/uint32.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
-import { Flag, maxInt31, readUint32 } from "./frame.ts";
+import { Flag, maxInt31 } from "./frame.ts";
 import { type HeaderBlock, HeaderDecoder } from "./hpack/header-decoder.ts";
 
 /** RFC 9113 sets no end to CONTINUATION frames; this does. */

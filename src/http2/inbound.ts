@@ -1,11 +1,12 @@
 // What the peer's frames do to streams and connection, for both roles. RFC 9113, sections 5, 6 and 8. Reads no bytes of heads and sends
 // no data.
 
+import { readUint32 } from "../core/uint32.ts";
 import { ConnectionError, frameSizeError, protocolError } from "./connection-error.ts";
 import { ControlFrames, headerTableBytes } from "./control-frames.ts";
 import { ErrorCode, errorCodeName } from "./error-code.ts";
 import { type BlockFacts, judgeBlock } from "./field-rules.ts";
-import { Flag, FrameType, maxInt31, readUint32 } from "./frame.ts";
+import { Flag, FrameType, maxInt31 } from "./frame.ts";
 import type { FrameSink } from "./frame-reader.ts";
 import { type BlockSink, HeaderBlocks } from "./header-blocks.ts";
 import type { HeaderBlock } from "./hpack/header-decoder.ts";
@@ -268,6 +269,7 @@ export class Inbound implements FrameSink, BlockSink {
     }
     const code = readUint32(bytes, from);
     const { listener } = stream;
+    stream.resetByPeer = true;
     this.#streams.close(stream);
     listener.onReset(code, code === ErrorCode.refusedStream);
     if (!this.#parts.isClient) this.#parts.budgets.resetByPeer(stream.openedMs);

@@ -28,6 +28,8 @@ export class Output {
   /** Where frames are written: `buf` from `pos` on, after `reserve`. */
   buf: Uint8Array = noBytes;
   pos = 0;
+  /** Where the frame begins in `buf` that was written last and may still grow; -1 where there is none. For the sender. */
+  frameAt = -1;
   #from = 0;
   #slab: Slab | undefined;
   readonly #chunks: Uint8Array[] = [];
@@ -119,6 +121,7 @@ export class Output {
     this.#slab = undefined;
     this.buf = noBytes;
     this.pos = 0;
+    this.frameAt = -1;
     this.#from = 0;
   }
 }

@@ -1,6 +1,7 @@
 // PINGs of ours and their answers: RFC 9113, section 6.7.
 
-import { FrameType, putUint32, readUint32 } from "./frame.ts";
+import { putUint32, readUint32 } from "../core/uint32.ts";
+import { FrameType } from "./frame.ts";
 import type { Sender } from "./sender.ts";
 
 /** Answers come in the order of the questions. */

@@ -58,6 +58,15 @@ export class ReceiveWindows {
     if (!stream.remoteEnd) this.#giveBack(stream, bytes);
   }
 
+  /** `bytes` that were consumed are kept all the same, on whatever stream they came; and let go of. */
+  keep(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  letGo(bytes: number): void {
+    this.#release(bytes);
+  }
+
   /** The stream is over: nobody will consume the rest. */
   drop(stream: Stream): void {
     if (stream.heldBytes === 0) return;

@@ -1,15 +1,8 @@
 // What a connection sends: frames, in turn among the streams, as far as the peer's windows and the socket allow. RFC 9113, sections 5.2 and 6.
 
+import { putUint32 } from "../core/uint32.ts";
 import { noBytes } from "./byte-buffer.ts";
-import {
-  defaultMaxFrameBytes,
-  defaultWindowBytes,
-  Flag,
-  FrameType,
-  frameHeadBytes,
-  putFrameHead,
-  putUint32,
-} from "./frame.ts";
+import { defaultMaxFrameBytes, defaultWindowBytes, Flag, FrameType, frameHeadBytes, putFrameHead } from "./frame.ts";
 import { HeaderEncoder } from "./hpack/header-encoder.ts";
 import { Output } from "./output.ts";
 import { worthyDataBytes } from "./peer-budgets.ts";
@@ -50,6 +43,9 @@ export class Sender {
   readonly #owner: SenderOwner;
   readonly #maxPendingBytes: number;
   readonly #turns: Stream[] = [];
+  /** Where the DATA frame that was written last ends, and whose it is. */
+  #frameTo = 0;
+  #frameStreamId = 0;
 
   /** See `ConnectionLimits.maxPendingBytes`; Infinity where nothing is to be dropped. */
   constructor(owner: SenderOwner, maxPendingBytes: number) {
@@ -252,7 +248,7 @@ export class Sender {
     stream.stallSinceMs = 0;
   }
 
-  /** One DATA frame: `head` from `headFrom` to `headTo`, then `body` from `from` to `to`. */
+  /** Data in one frame: `head` from `headFrom` to `headTo`, then `body` from `from` to `to`. */
   writeData(
     stream: Stream,
     head: Uint8Array | undefined,
@@ -265,16 +261,34 @@ export class Sender {
   ): void {
     const output = this.output;
     const length = headTo - headFrom + to - from;
-    output.reserve(frameHeadBytes + headTo - headFrom);
-    output.pos = putFrameHead(output.buf, output.pos, length, FrameType.data, end ? Flag.endStream : 0, stream.id);
+    if (!this.#growFrame(stream.id, length, end)) {
+      output.reserve(frameHeadBytes + headTo - headFrom);
+      output.frameAt = output.pos;
+      output.pos = putFrameHead(output.buf, output.pos, length, FrameType.data, end ? Flag.endStream : 0, stream.id);
+    }
     if (head !== undefined) for (let at = headFrom; at < headTo; at++) output.buf[output.pos++] = head[at] ?? 0;
     if (to > from) output.append(body, from, to);
+    this.#frameTo = output.pos;
+    this.#frameStreamId = stream.id;
     stream.sendWindow -= length;
     stream.sentBytes += length;
     this.window -= length;
     this.sentBytes += length;
     if (to === body.length || length >= worthyDataBytes) this.#owner.onDataSent();
     this.#sentEnd(stream, end);
+  }
+
+  /**
+   * Makes the frame before longer, where that is of the same stream and nobody has it yet: many small messages are one frame then, for the
+   * peer as well. False where it cannot be.
+   */
+  #growFrame(streamId: number, length: number, end: boolean): boolean {
+    const { buf, frameAt, pos } = this.output;
+    if (frameAt < 0 || pos !== this.#frameTo || streamId !== this.#frameStreamId) return false;
+    const grown = pos - frameAt - frameHeadBytes + length;
+    if (grown > defaultMaxFrameBytes || buf.length - pos < length) return false;
+    putFrameHead(buf, frameAt, grown, FrameType.data, end ? Flag.endStream : 0, streamId);
+    return true;
   }
 
   writeHeaders(stream: Stream, prepared: PreparedFields, extra: readonly string[] | undefined, end: boolean): void {

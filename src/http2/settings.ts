@@ -1,8 +1,9 @@
 // SETTINGS, both ways: RFC 9113, section 6.5.
 
+import { readUint32 } from "../core/uint32.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { ErrorCode } from "./error-code.ts";
-import { defaultMaxFrameBytes, defaultWindowBytes, largestMaxFrameBytes, maxInt31, readUint32 } from "./frame.ts";
+import { defaultMaxFrameBytes, defaultWindowBytes, largestMaxFrameBytes, maxInt31 } from "./frame.ts";
 
 const SettingId = {
   headerTableSize: 0x1,

@@ -55,6 +55,8 @@ export class Stream {
    */
   takesRest = false;
   closed = false;
+  /** The peer ended it by RST_STREAM, and not we. */
+  resetByPeer = false;
   /** Headers (a final response's, for a client) have come. */
   gotHeaders = false;
   /** Bytes of content still to come by content-length; -1 where it named none. */

@@ -1,9 +1,7 @@
 // Deadlines longer than a timer can wait, which Connect would hand to one: the runtimes turn those into 1 ms. Reads headers only.
 
 import { maxTimerMs } from "../core/clock.ts";
-
-/** Milliseconds a unit: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests */
-const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000_001 };
+import { timeoutUnitMs } from "../core/grpc-timeout.ts";
 
 /** Shortens a deadline that no timer can wait for to the longest one that it can. Leaves what is no deadline to Connect. */
 export function clampDeadline(header: Headers): void {
@@ -14,5 +12,6 @@ export function clampDeadline(header: Headers): void {
   const grpc = header.get("grpc-timeout");
   if (grpc === null) return;
   const [, count = "", unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(grpc) ?? [];
-  if (Number(count) * (units[unit] ?? 0) > maxTimerMs) header.set("grpc-timeout", `${Math.floor(maxTimerMs / 1000)}S`);
+  const timeoutMs = Number(count) * (timeoutUnitMs(unit.charCodeAt(0)) ?? 0);
+  if (timeoutMs > maxTimerMs) header.set("grpc-timeout", `${Math.floor(maxTimerMs / 1000)}S`);
 }

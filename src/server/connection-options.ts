@@ -2,6 +2,7 @@
 
 import { maxTimerMs } from "../core/clock.ts";
 import type { ConnectionLifeLimits } from "../grpc/server/connection-life.ts";
+import { defaultTimeouts } from "../http2/session-watch.ts";
 import { refuseOption } from "./refuse-option.ts";
 
 /** How a server finds clients that are gone without a word: gRFC A8. Only with `http2: "lictor"`. */
@@ -40,6 +41,12 @@ export interface ServerConnectionOptions {
   readonly maxConnectionAgeGraceMs?: number;
   /** Time without a call after which a client is asked to leave, in milliseconds, at least 1. Default Infinity. Only with `http2: "lictor"`. */
   readonly maxConnectionIdleMs?: number;
+  /**
+   * How long a client may read nothing of an answer that waits for it, its flow-control window shut, in milliseconds, at least 1000, and up
+   * to a quarter more: the stream is reset then, and the connection closed where its own window is shut. Until then the answer is held in
+   * memory. Default 300000: readers may pause. Infinity: as long as they like. Only with `http2: "lictor"`.
+   */
+  readonly maxReaderPauseMs?: number;
 }
 
 /** Options with every default in its place. */
@@ -48,9 +55,19 @@ export interface ResolvedConnectionOptions {
   readonly maxConnections: number;
   readonly maxConnectionsPerPeer: number;
   readonly life: ConnectionLifeLimits;
+  readonly maxReaderPauseMs: number;
 }
 
 const forever = Number.POSITIVE_INFINITY;
+
+/** What node:http2 has no means for. */
+const lictorOnly = [
+  "keepalive",
+  "maxConnectionAgeMs",
+  "maxConnectionAgeGraceMs",
+  "maxConnectionIdleMs",
+  "maxReaderPauseMs",
+] as const;
 
 /** Fills in the defaults. Throws TypeError or RangeError that names the option, the rule and the value. */
 export function resolveConnectionOptions(
@@ -61,7 +78,7 @@ export function resolveConnectionOptions(
   const { keepalive = {} } = options;
   if (typeof keepalive !== "object" || keepalive === null) refuseOption("keepalive", "must be an object", keepalive);
   if (http2 !== "lictor") {
-    for (const name of ["keepalive", "maxConnectionAgeMs", "maxConnectionAgeGraceMs", "maxConnectionIdleMs"] as const) {
+    for (const name of lictorOnly) {
       if (options[name] !== undefined) refuseOption(name, 'is used only with "http2" lictor', options[name]);
     }
   }
@@ -82,6 +99,7 @@ export function resolveConnectionOptions(
       maxAgeGraceMs: milliseconds("maxConnectionAgeGraceMs", options.maxConnectionAgeGraceMs, forever, 0),
       maxIdleMs: milliseconds("maxConnectionIdleMs", options.maxConnectionIdleMs, forever, 1),
     },
+    maxReaderPauseMs: milliseconds("maxReaderPauseMs", options.maxReaderPauseMs, defaultTimeouts.windowStallMs, 1000),
   };
 }
 

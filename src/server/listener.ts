@@ -92,17 +92,23 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket);
     engines[protocol].accept(socket);
   };
+  const sniff = (socket: Socket): void => {
+    sniffProtocol(socket, { timeoutMs: firstBytesTimeoutMs, clock }, (protocol) => handOver(socket, protocol));
+  };
 
   const server =
     tls === undefined
       ? createTcpServer({ noDelay: true }, (socket) => {
           if (!admit(socket)) return;
           hold(socket);
-          sniffProtocol(socket, { timeoutMs: firstBytesTimeoutMs, clock }, (protocol) => handOver(socket, protocol));
+          sniff(socket);
         })
       : createTlsFront(tls, firstBytesTimeoutMs, (socket) => {
           hold(socket);
-          handOver(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
+          if (socket.alpnProtocol) handOver(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
+          // node:http2 turns away whoever has no ALPN.
+          else if (options.http2 === "lictor") sniff(socket);
+          else handOver(socket, "http1");
         });
 
   // A TLS server shows its sockets only after the handshake.

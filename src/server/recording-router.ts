@@ -8,6 +8,7 @@ import {
   createServiceImplSpec,
   type Interceptor,
 } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
 import { createGrpcRoute, type GrpcRoute } from "../grpc/server/grpc-route.ts";
 
 /** What the router is made with. */
@@ -18,6 +19,8 @@ export interface RecordingRouterParts {
   readonly guards: readonly Interceptor[];
   /** Aborts the signals of Connect's handlers. */
   readonly shutdownSignal: AbortSignal;
+  /** Of the recorded routes; see GrpcRoute. */
+  readonly sendCompression?: Compression | undefined;
 }
 
 /** The router, and what it noted so far. */
@@ -27,7 +30,8 @@ export interface RecordingRouter {
 }
 
 /** Creates a router without routes. */
-export function createRecordingRouter({ options, guards, shutdownSignal }: RecordingRouterParts): RecordingRouter {
+export function createRecordingRouter(parts: RecordingRouterParts): RecordingRouter {
+  const { options, guards, shutdownSignal, sendCompression } = parts;
   const recorded: GrpcRoute[] = [];
   const guarded = (own: ConnectRouterOptions): ConnectRouterOptions =>
     own.interceptors === undefined ? own : { ...own, interceptors: [...guards, ...own.interceptors] };
@@ -41,14 +45,14 @@ export function createRecordingRouter({ options, guards, shutdownSignal }: Recor
       inner.service(service, implementation, own && guarded(own));
       if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
         const { methods } = createServiceImplSpec(service, implementation);
-        for (const spec of Object.values(methods)) recorded.push(createGrpcRoute(spec, merged(own)));
+        for (const spec of Object.values(methods)) recorded.push(createGrpcRoute(spec, merged(own), sendCompression));
       }
       return this;
     },
     rpc(method, implementation, own) {
       inner.rpc(method, implementation, own && guarded(own));
       if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
-        recorded.push(createGrpcRoute(createMethodImplSpec(method, implementation), merged(own)));
+        recorded.push(createGrpcRoute(createMethodImplSpec(method, implementation), merged(own), sendCompression));
       }
       return this;
     },

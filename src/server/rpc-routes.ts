@@ -2,11 +2,11 @@
 // for every protocol, and routes of our own for native gRPC. Serves nothing itself.
 
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import type { Compression, UniversalHandler } from "@connectrpc/connect/protocol";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { GrpcRoute } from "../grpc/server/grpc-route.ts";
 import { Turns, unpackingInTurn } from "../grpc/server/turns.ts";
+import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthService } from "./health-service.ts";
 import type { HealthStatus } from "./health-status.ts";
@@ -31,6 +31,8 @@ export interface RpcRoutesOptions {
   readonly maxReceiveBytes: number;
   /** Smallest message that is compressed, in bytes. */
   readonly compressMinBytes: number;
+  /** What native gRPC's answers are compressed with for every client that takes it. */
+  readonly sendCompression: Compression | undefined;
   /** Aborting it aborts the signal of every call under way, with its reason. */
   readonly shutdownSignal: AbortSignal;
   /** Where every routed service becomes SERVING, unless its status is set already. */
@@ -55,13 +57,14 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
   const unpacking = new Turns(maxUnpacking, setImmediate);
   const { router, recorded } = createRecordingRouter({
     options: {
-      acceptCompression: [compressionGzip, compressionBrotli].map((one) => unpackingInTurn(one, unpacking)),
+      acceptCompression: [gzip, brotli].map((one) => unpackingInTurn(one, unpacking)),
       interceptors: [...options.interceptors],
       readMaxBytes: options.maxReceiveBytes,
       compressMinBytes: options.compressMinBytes,
     },
     guards: options.guards,
     shutdownSignal: options.shutdownSignal,
+    sendCompression: options.sendCompression,
   });
   options.routes(router);
   const services = [...new Set(router.handlers.map((handler) => handler.service.typeName))];

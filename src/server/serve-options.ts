@@ -1,6 +1,7 @@
 // What a server can be told, its defaults and its limits. Does no I/O.
 
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
@@ -50,9 +51,13 @@ export interface ServeOptions extends ServerConnectionOptions {
   /** Largest message taken, in bytes, from 1 to 4294967295; larger ones fail with `resource_exhausted`. Default 4194304 (4 MiB). */
   readonly maxReceiveBytes?: number;
   /**
-   * Smallest message that is compressed, by gzip or brotli, for clients that say they take it, in bytes, at least 0; Infinity: none is.
-   * Compressing costs several times what the rest of a call does: worth it where the network is slow. Default 1024.
+   * What the answers of native gRPC are compressed with, for every client that says it takes it: `gzip` and `brotli` are exports of lictor.
+   * Compressing costs several times what the rest of a call does: worth it where the network is slow. Default: an answer is compressed
+   * where its request names a compression, with the same. By Connect and gRPC-Web, and by all protocols with `http2: "node"`, Connect's
+   * own rule holds instead: gzip or brotli for every client that says it takes them. Only with `http2: "lictor"`.
    */
+  readonly sendCompression?: Compression;
+  /** Smallest message that is compressed, in bytes, at least 0, in every protocol; Infinity: none is. Default 1024. */
   readonly compressMinBytes?: number;
   /**
    * Answers requests that are neither RPCs nor for `/healthz`. Default: 404. Name the content type yourself: Bun's
@@ -127,6 +132,7 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   if (typeof compressMinBytes !== "number" || !(compressMinBytes >= 0)) {
     refuseOption("compressMinBytes", "must be a number of bytes, at least 0", compressMinBytes, RangeError);
   }
+  checkSendCompression(options.sendCompression, http2);
   if (typeof reflection !== "boolean") refuseOption("reflection", "must be a boolean", reflection);
   checkDuration("graceMs", graceMs);
   checkDuration("drainMarginMs", drainMarginMs);
@@ -159,6 +165,15 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
 function checkInteger(option: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   refuseOption(option, `must be an integer from ${min} to ${max}`, value, RangeError);
+}
+
+function checkSendCompression(compression: Compression | undefined, http2: "lictor" | "node"): void {
+  if (compression === undefined) return;
+  const option = "sendCompression";
+  if (typeof compression?.name !== "string" || typeof compression.compress !== "function") {
+    refuseOption(option, "must be a compression, like gzip or brotli of lictor", compression);
+  }
+  if (http2 !== "lictor") refuseOption(option, 'is used only with "http2" lictor', compression.name);
 }
 
 function checkDuration(option: string, value: number): void {

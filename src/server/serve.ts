@@ -56,14 +56,15 @@ class RunningServer implements Server {
     // Whoever does not wait for it must not crash by it.
     this.ready.catch(() => {});
     this.#options = options;
-    const { interceptors, maxReceiveBytes, compressMinBytes, fallback, cors, reflection, logger, clock, random } =
-      options;
+    const { interceptors, maxReceiveBytes, compressMinBytes, sendCompression, fallback, cors, reflection } = options;
+    const { logger, clock, random } = options;
     const rpc = createRpcRoutes({
       routes: (router) => options.routes(router, this),
       interceptors,
       guards: [failWhenCut(this.#cut.signal), ...(logger === silentLogger ? [] : [logHandlerErrors(logger)])],
       maxReceiveBytes,
       compressMinBytes,
+      sendCompression,
       shutdownSignal: this.#cut.signal,
       health: this.health,
       reflection,

@@ -24,6 +24,7 @@ export interface SessionEngineOptions extends EngineOptions {
   readonly leavesOrigins: boolean;
   readonly maxConcurrentStreams: number;
   readonly life: ConnectionLifeLimits;
+  readonly maxReaderPauseMs: number;
 }
 
 /** Creates the engine. It holds nothing but its sessions. */
@@ -72,7 +73,7 @@ class Connection implements SessionHost {
   readonly #onGone: () => void;
 
   constructor(socket: Socket, options: SessionEngineOptions, serving: GrpcServing, onGone: () => void) {
-    const { clock, life, maxConcurrentStreams, random } = options;
+    const { clock, life, maxConcurrentStreams, maxReaderPauseMs, random } = options;
     this.#options = options;
     this.#onGone = onGone;
     this.#session = new Http2Session({
@@ -80,10 +81,11 @@ class Connection implements SessionHost {
       socket: wrapNodeSocket(socket),
       host: this,
       limits: { maxConcurrentStreams },
+      timeouts: { windowStallMs: maxReaderPauseMs },
       clock,
       defer: process.nextTick,
     });
-    this.#grpc = new GrpcSession(this.#session.connection, serving);
+    this.#grpc = new GrpcSession(this.#session.connection, serving, () => this.#session.reason);
     this.#life = new ConnectionLife({ session: this.#session, limits: life, clock, random });
   }
 
@@ -113,8 +115,8 @@ class Connection implements SessionHost {
   #exchange(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {
     const { calls, clock, handler, logger, scheme } = this.#options;
     const { connection } = this.#session;
-    const { room } = this.#grpc;
-    return serveStream(stream, block, end, { connection, room, handler, scheme, calls, clock, logger });
+    const { room, whyOver } = this.#grpc;
+    return serveStream(stream, block, end, { connection, whyOver, room, handler, scheme, calls, clock, logger });
   }
 
   onSettings(): void {}

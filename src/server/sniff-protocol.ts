@@ -1,4 +1,5 @@
-// Tells HTTP/2 with prior knowledge from HTTP/1.1 by a connection's first bytes, so that one cleartext port serves both.
+// Tells HTTP/2 with prior knowledge from HTTP/1.1 by a connection's first bytes, so that one cleartext port serves both, and clients whose
+// TLS has no ALPN reach both.
 
 import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";

@@ -8,6 +8,7 @@ import type { Logger } from "../core/logger.ts";
 import { ByteQueue } from "../grpc/server/byte-queue.ts";
 import type { CallTracker, TrackedCall } from "../grpc/server/call-tracker.ts";
 import type { RoomQueue } from "../grpc/server/room-queue.ts";
+import { whyReset } from "../grpc/server/why-reset.ts";
 import { noBytes } from "../http2/byte-buffer.ts";
 import type { Http2Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/error-code.ts";
@@ -24,6 +25,8 @@ const uploadGraceMs = 1000;
 /** What one exchange needs beside itself. */
 export interface StreamExchangeOptions {
   readonly connection: Http2Connection;
+  /** Why the connection ended; undefined where it has not, or the client just closed it. */
+  readonly whyOver: () => unknown;
   readonly room: RoomQueue;
   readonly handler: UniversalHandlerFn;
   readonly scheme: "http" | "https";
@@ -87,8 +90,8 @@ class StreamExchange implements StreamListener, TrackedCall {
   }
 
   onReset(code: number): void {
-    const how = this.#options.connection.isOver ? "closed the connection" : `reset the stream with HTTP/2 code ${code}`;
-    if (!this.#isAnswered) this.#client.abort(new ConnectError(`the client ${how}`, Code.Canceled));
+    const { connection, whyOver } = this.#options;
+    if (!this.#isAnswered) this.#client.abort(whyReset(connection, this.#stream, code, whyOver()));
     const gone = new ConnectError("the client went away before its request was complete", Code.Canceled);
     this.#body.finish(gone);
     this.#cancelUpload();

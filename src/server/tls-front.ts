@@ -7,7 +7,10 @@ import { createServer, type TLSSocket } from "node:tls";
 /** PEM text or bytes. */
 export type Pem = string | Uint8Array;
 
-/** How a server speaks TLS. ALPN offers HTTP/2, then HTTP/1.1; a client without ALPN gets HTTP/1.1. TLS 1.2 is the least. */
+/**
+ * How a server speaks TLS. ALPN offers HTTP/2, then HTTP/1.1. A client whose TLS has no ALPN, as that of Cloudflare's Workers, gets what its
+ * first bytes speak; HTTP/1.1 with `http2: "node"`. TLS 1.2 is the least.
+ */
 export interface ServerTlsOptions {
   /** Certificate chain, the server's own first. */
   readonly cert: Pem;

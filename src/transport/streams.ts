@@ -65,6 +65,30 @@ export function replayFirst<T>(source: AsyncIterable<T>): AsyncIterable<T> {
   };
 }
 
+/**
+ * The caller's messages for Connect's `runStreamingCall`, which ends them with the call: it asks for an iterator once more to do so, and for a
+ * promise of what that says. Here it is the one that was read, and what the caller's source throws is its own affair.
+ */
+export function openedOnce<T>(source: AsyncIterable<T>): AsyncIterable<T> {
+  let iterator: AsyncIterator<T> | undefined;
+  const open = () => {
+    iterator ??= source[Symbol.asyncIterator]();
+    return iterator;
+  };
+  const whole: AsyncIterator<T> = {
+    next: async () => open().next(),
+    async throw(error) {
+      const told = await open().throw?.(error);
+      if (told === undefined) throw error;
+      return told;
+    },
+    async return() {
+      return (await open().return?.()) ?? { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => whole };
+}
+
 /** Who wants to know of a stream's end. */
 export interface EndListener {
   /** Without an argument when it was read to its end or left in order, with the error where reading failed. May be called again. */

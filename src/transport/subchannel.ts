@@ -38,6 +38,8 @@ export class Subchannel {
   readonly #leaving = new Set<Connection>();
   #cancelRetry: (() => void) | undefined;
   #readySinceMs: number | undefined;
+  /** Since a connection last proved itself, the server asked a younger one to end. */
+  #hasLeftYoung = false;
 
   constructor(endpoint: Endpoint, options: SubchannelOptions) {
     this.endpoint = endpoint;
@@ -103,24 +105,31 @@ export class Subchannel {
       case "draining":
         // The server is leaving. It may be back on the same address by the time we connect again.
         this.#leave();
-        this.#reconnect(new Error(`${this.endpoint.url} asked for the connection to end`));
+        this.#reconnect(new Error(`${this.endpoint.url} asked for the connection to end`), true);
         return;
       case "closed":
         this.#connection = undefined;
-        this.#reconnect(state.reason ?? new Error(`the connection to ${this.endpoint.url} was closed`));
+        this.#reconnect(state.reason ?? new Error(`the connection to ${this.endpoint.url} was closed`), false);
         return;
       default:
         state satisfies never;
     }
   }
 
-  /** After a loss: at once where the connection had proven itself, else after the backoff. */
-  #reconnect(error: unknown): void {
+  /**
+   * After a loss: at once where the connection had proven itself, else after the backoff. A server that answered and asks us to leave is
+   * no fault, however young the connection; one that asks so of each new connection must not be hammered, either.
+   */
+  #reconnect(error: unknown, wasAskedTo: boolean): void {
     this.lastError = error;
     const readySinceMs = this.#readySinceMs;
     this.#readySinceMs = undefined;
-    if (readySinceMs !== undefined && this.#options.clock.now() - readySinceMs >= provenAfterMs) {
-      this.#backoff.reset();
+    const wasReady = readySinceMs !== undefined;
+    const isProven = wasReady && this.#options.clock.now() - readySinceMs >= provenAfterMs;
+    const isPardoned = wasReady && wasAskedTo && !this.#hasLeftYoung;
+    if (isProven || isPardoned) {
+      if (isProven) this.#backoff.reset();
+      this.#hasLeftYoung = !isProven;
       this.#open();
       this.#move("connecting");
       return;

@@ -1,5 +1,5 @@
-// A well-behaved caller: one small call after the other on one connection, by the generated client, or (`echo`) by nothing but HTTP/2.
-// `report` on a line of stdin prints what it saw since the last one.
+// A well-behaved caller: one small call after the other on one connection to each of several ports, by the generated client, or (`echo`) by
+// nothing but HTTP/2. A line on stdin prints what it saw of each since the last one.
 
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,36 +10,42 @@ import { createBalancedTransport } from "../../src/transport/balanced-transport.
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { connectH2 } from "../support/h2-echo.ts";
 
-const [kind, port] = process.argv.slice(2);
-let latencies: number[] = [];
-const failures: string[] = [];
+const warmUpCalls = 100;
+const [kind, ...ports] = process.argv.slice(2);
+const callers = await Promise.all(ports.map((port) => startCaller(port)));
+console.log("calling");
 
 process.stdin.setEncoding("utf8");
-process.stdin.on("data", () => {
-  latencies.sort((a, b) => a - b);
-  const p99Ms = latencies[Math.floor(latencies.length * 0.99)] ?? 0;
-  console.log(JSON.stringify({ calls: latencies.length, failures: failures.splice(0), p99Ms }));
-  latencies = [];
-});
+process.stdin.on("data", () => console.log(JSON.stringify(callers.map((report) => report()))));
 process.stdin.on("end", () => process.exit(0));
 
-const call = kind === "echo" ? await echoCaller() : grpcCaller();
-for (let number = 0; ; number++) {
-  const startedMs = performance.now();
-  try {
-    await call();
-    latencies.push(performance.now() - startedMs);
-  } catch (error) {
-    failures.push(String(error));
-  }
-  if (number === 100) {
+/** Resolves when the slow first calls are made, with what reports and begins anew. */
+async function startCaller(port: string): Promise<() => unknown> {
+  const call = kind === "echo" ? await echoCaller(port) : grpcCaller(port);
+  for (let count = 0; count < warmUpCalls; count++) await call();
+  let latencies: number[] = [];
+  const failures: string[] = [];
+  (async () => {
+    for (; ; await sleep(1)) {
+      const startedMs = performance.now();
+      try {
+        await call();
+        latencies.push(performance.now() - startedMs);
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+  })();
+  return () => {
+    latencies.sort((a, b) => a - b);
+    const p99Ms = latencies[Math.floor(latencies.length * 0.99)] ?? 0;
+    const report = { calls: latencies.length, failures: failures.splice(0), p99Ms };
     latencies = [];
-    console.log("calling");
-  }
-  await sleep(1);
+    return report;
+  };
 }
 
-function grpcCaller(): () => Promise<unknown> {
+function grpcCaller(port: string): () => Promise<unknown> {
   const transport = createBalancedTransport({
     resolver: createStaticResolver([`http://127.0.0.1:${port}`]),
     connector: createHttp2Connector(),
@@ -49,7 +55,7 @@ function grpcCaller(): () => Promise<unknown> {
   return () => client.unary({ text: "a well-behaved caller" });
 }
 
-async function echoCaller(): Promise<() => Promise<unknown>> {
+async function echoCaller(port: string): Promise<() => Promise<unknown>> {
   const client = await connectH2(Number(port));
   const body = new Uint8Array(100);
   return () => client.call("/bytes/100", body);

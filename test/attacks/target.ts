@@ -1,5 +1,5 @@
-// The server that is attacked, a well-behaved caller beside the attacker, and what they are measured by. ATTACK_TARGET says which server:
-// `serve` (test/attacks/server.ts), or `echo` (test/h2spec/echo-server.ts), HTTP/2 with nothing on it.
+// The server that is attacked, one like it that is not, a well-behaved caller of both, and what they are measured by. ATTACK_TARGET says
+// which server: `serve` (test/attacks/server.ts), or `echo` (test/h2spec/echo-server.ts), HTTP/2 with nothing on it.
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -21,10 +21,16 @@ export interface CallerReport {
   readonly p99Ms: number;
 }
 
+/** The same while, at both servers: what else the machine does, the caller sees at both. */
+export interface Measured {
+  readonly attacked: CallerReport;
+  readonly spared: CallerReport;
+}
+
 export interface Target extends AsyncDisposable {
   readonly port: number;
   /** Lets the caller call for a while, beside whatever else is done meanwhile. */
-  measure(ms: number): Promise<CallerReport>;
+  measure(ms: number): Promise<Measured>;
   /** Memory that the server takes now, in bytes. */
   rss(): number;
 }
@@ -60,33 +66,34 @@ export function wantedKind(): TargetKind {
   return kind;
 }
 
-/** Starts both. Linux only: memory is read from /proc. */
+/** Starts them all. Linux only: memory is read from /proc. */
 export async function startTarget(kind: TargetKind, runtime: RuntimeName): Promise<Target> {
-  const server = spawnOn(runtime, kind.script, [], { stdin: "pipe" });
-  const [address = ""] = await server.ready(1);
-  const port = Number(address.split(":").at(-1));
-  const caller = spawnOn("node", "test/attacks/caller.ts", [kind.name, String(port)], { stdin: "pipe" });
+  const servers = [0, 1].map(() => spawnOn(runtime, kind.script, [], { stdin: "pipe" }));
+  const ports: string[] = [];
+  for (const server of servers) ports.push((await server.ready(1))[0]?.split(":").at(-1) ?? "");
+  const caller = spawnOn("node", "test/attacks/caller.ts", [kind.name, ...ports], { stdin: "pipe" });
   await caller.until(({ lines }) => lines.includes("calling"));
   return {
-    port,
+    port: Number(ports[0]),
     async measure(ms) {
       await ask(caller);
       await sleep(ms);
       return ask(caller);
     },
-    rss: () => readRss(server.process.pid ?? 0),
+    rss: () => readRss(servers[0]?.process.pid ?? 0),
     async [Symbol.asyncDispose]() {
-      await caller[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
+      for (const command of [caller, ...servers]) await command[Symbol.asyncDispose]();
     },
   };
 }
 
-async function ask(caller: SpawnedCommand): Promise<CallerReport> {
+async function ask(caller: SpawnedCommand): Promise<Measured> {
   const known = caller.lines.length;
   caller.process.stdin?.write("report\n");
   await caller.until(({ lines }) => lines.length > known);
-  return JSON.parse(caller.lines[known] ?? "");
+  const [attacked, spared] = JSON.parse(caller.lines[known] ?? "") as CallerReport[];
+  if (attacked === undefined || spared === undefined) throw new Error("the caller reports of two servers");
+  return { attacked, spared };
 }
 
 function readRss(pid: number): number {

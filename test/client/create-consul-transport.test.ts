@@ -3,8 +3,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
-import { type ConsulTransportOptions, createConsulTransport } from "../../src/client/create-consul-transport.ts";
+import { compressionGzip } from "@connectrpc/connect-node";
+import {
+  type ConsulTransportOptions,
+  type ConsulTransportSettings,
+  createConsulTransport,
+} from "../../src/client/create-consul-transport.ts";
 import { type ConsulClient, createConsulClient } from "../../src/consul/consul-client.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import type { Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -142,3 +149,42 @@ for (const kind of agentKinds) {
     });
   });
 }
+
+describe("createConsulTransport() with a connector", () => {
+  const connector: Connector = () => {
+    throw new Error("not opened");
+  };
+  const lost: readonly ConsulTransportSettings[] = [
+    { connectTimeoutMs: 1000 },
+    { maxReceiveBytes: 1 },
+    { maxSendBytes: 1 },
+    { acceptCompression: [] },
+    { sendCompression: compressionGzip },
+    { compressMinBytes: 0 },
+    { keepalive: { timeMs: 10_000 } },
+    { tls: {} },
+  ];
+  for (const options of lost) {
+    const [name = ""] = Object.keys(options);
+    test(`refuses "${name}", which the connector would not see`, () => {
+      assert.throws(() => createConsulTransport({ ...options, service: "x", connector }), {
+        name: "TypeError",
+        message:
+          `Cannot use "connector" and "${name}" together as a connector has its own: give it to what creates that` +
+          (name === "tls" ? ', and say "tls: true" here' : ""),
+      });
+    });
+  }
+
+  test("takes everything else beside it", async () => {
+    await createConsulTransport({
+      service: "x",
+      connector,
+      tls: true,
+      clock: systemClock,
+      waitTimeoutMs: 1,
+      ...({ keepalive: undefined } as object),
+    }).close();
+    await createConsulTransport({ target: "consul:///x?scheme=https", connector }).close();
+  });
+});

@@ -255,6 +255,29 @@ for (const kind of connectorKinds)
       await peer.close();
     });
 
+    for (const reason of [undefined, new Error("enough")]) {
+      test(`close() before the peer has answered ${reason ? "gives its own reason" : "needs no reason"}`, async () => {
+        let accepted = 0;
+        const peer = await startTcpPeer((socket) => {
+          socket.on("error", () => {});
+          socket.once("data", () => accepted++);
+        });
+        const reasons: unknown[] = [];
+        for (const isAccepted of [false, true]) {
+          const { connection, until } = open(kind, peer.url);
+          const before = accepted;
+          connection.connect();
+          // It has sent its preface by then.
+          if (isAccepted) await eventually("what it says first", () => accepted > before);
+          const closed = until("closed");
+          await connection.close(reason);
+          reasons.push((await closed).reason);
+        }
+        await peer.close();
+        assert.deepEqual(reasons, [reason, reason]);
+      });
+    }
+
     test("a port where nobody listens closes with the reason", async () => {
       const peer = await startTcpPeer();
       await peer.close();

@@ -162,6 +162,15 @@ function write(socket: Socket, bytes: Bytes): void {
   else if (socket.writable) socket.write(bytes);
 }
 
+/** Frames of the first stream as those of another one. */
+function onStream(id: number, frames: Bytes): Bytes {
+  if (id === 1) return frames;
+  if (!(frames instanceof Uint8Array)) return frames.map((part) => onStream(id, part));
+  const moved = frames.slice();
+  moved.set(uint32(id), 5);
+  return moved;
+}
+
 /** A server that says `answer` to every call. */
 async function startHostile(
   answer: Bytes,
@@ -175,9 +184,9 @@ async function startHostile(
     socket.on("data", (bytes) => {
       log.add(bytes.subarray(prefaceLeft));
       prefaceLeft -= Math.min(prefaceLeft, bytes.length);
-      for (const { type, flags } of log.frames.splice(0)) {
+      for (const { type, flags, streamId } of log.frames.splice(0)) {
         if (type === 4 && (flags & 1) === 0) socket.write(frame(4, 1, 0));
-        if (type === 1) write(socket, answer);
+        if (type === 1) write(socket, onStream(streamId, answer));
       }
     });
   });
@@ -208,6 +217,36 @@ describe("createHttp2Connector()", () => {
       }
     });
   }
+
+  for (const { says, answer, code } of hostiles) {
+    test(`reads a stream of a server that says ${says}`, async () => {
+      await using server = await startHostile(answer);
+      await using transport = connectTo(server.url);
+      const texts: string[] = [];
+      const read = async () => {
+        const stream = createClient(EchoService, transport).serverStream({}, { timeoutMs: 4000 });
+        for await (const { text } of stream) texts.push(text);
+      };
+      if (says === "no message" || says === "two messages") {
+        await read();
+      } else if (code === undefined) {
+        await read();
+        assert.deepEqual(texts, ["hi"]);
+      } else {
+        const error = await rejection(read());
+        assert.equal(Code[error.code], Code[code], error.message);
+      }
+    });
+  }
+
+  test("bears fifty gzip bombs at once", async () => {
+    const answer = [head("grpc-encoding", "gzip"), pieces(message(bomb, 1)), trailers("grpc-status", "0")];
+    await using server = await startHostile(answer);
+    await using transport = connectTo(server.url);
+    const client = createClient(EchoService, transport);
+    const calls = Array.from({ length: 50 }, () => rejection(client.unary({}, { timeoutMs: 20_000 })));
+    for (const { code, message } of await Promise.all(calls)) assert.equal(Code[code], "ResourceExhausted", message);
+  });
 
   test("bears a server that answers before it is asked", async () => {
     await using server = await startHostile([], [settings(), ok]);

@@ -13,6 +13,8 @@ import type { Connection, ConnectionState, Connector } from "../../src/transport
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { eventually } from "../support/eventually.ts";
+import { joinBytes } from "../support/h2-echo.ts";
+import { frame, literals } from "../support/h2-wire.ts";
 import { createSocketPair, type MemorySocket } from "../support/memory-socket.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -205,6 +207,32 @@ describe("createSocketConnector()", () => {
     await clock.advance(0);
     assert.match(String(reasonOf(states)), /INTERNAL_ERROR/);
     await connection.close();
+  });
+
+  test("waits for a frame that comes slowly, and for one of which nothing comes for a while", async () => {
+    const clock = createManualClock();
+    const [near, far] = createSocketPair();
+    const { connection } = watch(createSocketConnector(async () => near, { clock }));
+    far.start({ onBytes() {}, onWritable() {}, onClosed() {} });
+    far.write([frame(4, 0, 0), frame(4, 1, 0)]);
+    connection.connect();
+    await clock.advance(0);
+    const answered = createClient(EchoService, connection.transport).unary({});
+    await clock.advance(0);
+    const answer = joinBytes([
+      frame(1, 4, 1, literals([":status", "200", "content-type", "application/grpc"])),
+      // UnaryResponse { text: "hi" }
+      frame(0, 0, 1, [0, 0, 0, 0, 4, 10, 2, 104, 105]),
+      frame(1, 5, 1, literals(["grpc-status", "0"])),
+    ]);
+    for (const byte of answer) {
+      far.write([Uint8Array.of(byte)]);
+      await clock.advance(15_000);
+    }
+    assert.equal((await answered).text, "hi");
+    assert.equal(connection.state.type, "ready");
+    await connection.close();
+    assert.equal(clock.pending, 0);
   });
 
   test("keepalive finds a server that is gone: its calls are unavailable, the connection closed", async () => {

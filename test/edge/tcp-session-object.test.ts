@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type CallOptions, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import type { SessionObjectStub } from "../../src/edge/tcp/session-object/ask-object.ts";
 import { grpcSessionObject, type SessionObjectOptions } from "../../src/edge/tcp/session-object/grpc-session-object.ts";
 import { IdleTransport } from "../../src/edge/tcp/session-object/idle-transport.ts";
@@ -18,12 +18,18 @@ import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import type { BalancedTransport } from "../../src/transport/balanced-transport.ts";
-import { EchoService, ServerStreamRequestSchema, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
+import {
+  BidiRequestSchema,
+  EchoService,
+  ServerStreamRequestSchema,
+  UnaryRequestSchema,
+} from "../gen/lictor/test/v1/echo_pb.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { until } from "../support/eventually.ts";
 import { rejection } from "../support/rejection.ts";
 import { connectByNode } from "../support/tcp-sockets.ts";
+import { watchGenerator, watchIterable } from "../support/watched-source.ts";
 
 /** A stub of an object that lives here. */
 function stubOf(options: () => Partial<SessionObjectOptions>, name = "hello"): SessionObjectStub & { calls: number } {
@@ -52,6 +58,10 @@ const withDetails: Interceptor = (next) => (request) =>
     error.details.push({ desc: UnaryRequestSchema, value: { text: "why", payload: new Uint8Array([1, 2]) } });
     throw error;
   });
+
+async function readAll(messages: AsyncIterable<unknown>): Promise<void> {
+  for await (const _message of messages);
+}
 
 async function* texts(...given: string[]) {
   for (const text of given) yield { text };
@@ -167,6 +177,84 @@ describe("grpcSessionObject() and createSessionObjectTransport()", () => {
       }
     });
   }
+
+  for (const [kind, watch] of [
+    ["a generator", watchGenerator],
+    ["an iterable that is opened anew", watchIterable],
+  ] as const) {
+    test(`the caller's messages, out of ${kind}, end with the call`, async () => {
+      const early = serve({
+        routes: (router) => router.service(EchoService, { clientStream: async () => ({ text: "early" }) }),
+      });
+      const port = (await early.ready).port;
+      try {
+        const sessions = stubOf(() => ({ endpoints: [`http://127.0.0.1:${port}`], idleMs: 50 }));
+        const source = watch({ text: "x" });
+        const { text } = await createClient(EchoService, createSessionObjectTransport(sessions)).clientStream(
+          source.messages,
+        );
+        assert.equal(text, "early");
+        await until(() => source.wasEnded);
+      } finally {
+        await early.close();
+      }
+
+      const controller = new AbortController();
+      const ends: readonly [code: Code, message: MessageInitShape<typeof BidiRequestSchema>, options: CallOptions][] = [
+        [Code.Aborted, { failCode: Code.Aborted }, {}],
+        [Code.ResourceExhausted, { text: "x".repeat(5 * 1024 * 1024) }, {}],
+        [Code.DeadlineExceeded, { delayMs: 20_000 }, { timeoutMs: 100 }],
+        [Code.Canceled, { delayMs: 20_000 }, { signal: controller.signal }],
+      ];
+      for (const [code, message, options] of ends) {
+        const source = watch(message);
+        const failed = rejection(readAll(open().bidi(source.messages, options)));
+        await until(() => source.asked > 0);
+        if (code === Code.Canceled) controller.abort();
+        assert.equal((await failed).code, code);
+        await until(() => source.wasEnded);
+      }
+
+      const unreachable = createSessionObjectTransport({ fetch: () => Promise.reject(new Error("gone")) });
+      const source = watch({ text: "x" });
+      await rejection(createClient(EchoService, unreachable).clientStream(source.messages));
+      assert.equal(source.asked, 0);
+    });
+  }
+
+  test("the caller's messages that fail are what the call fails with, and the server is told", async () => {
+    for (const text of ["in the end", "at once"]) {
+      const before = signals.length;
+      async function* broken() {
+        if (text === "in the end") {
+          yield { text: "x" };
+          await until(() => signals.length === before + 1);
+        }
+        throw new RangeError(text);
+      }
+      const error = await rejection(readAll(open().bidi(broken())));
+      assert.deepEqual([error.code, error.rawMessage], [Code.Unknown, text]);
+      if (text === "in the end") await until(() => signals[before]?.aborted === true);
+    }
+  });
+
+  test("a call that ends while the caller still sends ends as the server or the deadline has it", async () => {
+    for (const [message, timeout, status] of [
+      [{ delayMs: 20_000 }, "100m", 4],
+      [{ failCode: Code.Aborted }, "20S", Code.Aborted],
+    ] as const) {
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          const bytes = toBinary(BidiRequestSchema, create(BidiRequestSchema, message));
+          controller.enqueue(writeFrames({ bytes, isLast: false }));
+        },
+      });
+      const headers = { "content-type": wireType, [kindHeader]: "stream", "grpc-timeout": timeout };
+      const init = { method: "POST", headers, body, duplex: "half" };
+      const response = await stub.fetch("https://object.invalid/lictor.test.v1.EchoService/Bidi", init);
+      assert.match(await response.text(), new RegExp(`grpc-status: ${status}\n`));
+    }
+  });
 
   test("a message above the limit of either side fails", async () => {
     const large = { payload: new Uint8Array(5000) };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Code, createClient } from "@connectrpc/connect";
+import { type CallOptions, Code, createClient } from "@connectrpc/connect";
 import { callFate } from "../../src/core/call-fate.ts";
 import { createSnapshotCache } from "../../src/edge/snapshot-cache.ts";
 import {
@@ -19,6 +19,7 @@ import { endpoint } from "../support/endpoints.ts";
 import { until } from "../support/eventually.ts";
 import { rejection } from "../support/rejection.ts";
 import { connectByNode, createFakeWorkerSocket } from "../support/tcp-sockets.ts";
+import { watchGenerator, watchIterable } from "../support/watched-source.ts";
 
 /** connect() that remembers where it was asked to. */
 function watchConnect(connect: ConnectFunction = connectByNode) {
@@ -67,6 +68,32 @@ describe("createEdgeTcpTransport()", () => {
     await Promise.all(Array.from({ length: 20 }, () => client.unary({})));
     assert.equal(addresses.length, 1);
   });
+
+  for (const [kind, watch] of [
+    ["a generator", watchGenerator],
+    ["an iterable that is opened anew", watchIterable],
+  ] as const) {
+    test(`ends the caller's messages, out of ${kind}, with a call that fails, ends late or is aborted`, async () => {
+      await using opened = open({ endpoints: urls });
+      const controller = new AbortController();
+      const ends: readonly [code: Code, failCode: number, options: CallOptions][] = [
+        [Code.Aborted, Code.Aborted, {}],
+        [Code.DeadlineExceeded, 0, { timeoutMs: 100 }],
+        [Code.Canceled, 0, { signal: controller.signal }],
+      ];
+      for (const [code, failCode, options] of ends) {
+        const source = watch({ failCode });
+        const read = async () => {
+          for await (const _message of opened.client.bidi(source.messages, options));
+        };
+        const failed = rejection(read());
+        await until(() => source.asked > 0);
+        if (code === Code.Canceled) controller.abort();
+        assert.equal((await failed).code, code);
+        await until(() => source.wasEnded);
+      }
+    });
+  }
 
   test("goes on with the turn of the transport before, where they share a cache", async () => {
     const cache = createSnapshotCache();

@@ -14,6 +14,7 @@ import {
 } from "../gen/lictor/test/v1/echo_pb.ts";
 import { eventually } from "../support/eventually.ts";
 import { createGrpcPair, type GrpcPairOptions, type ServedCall } from "../support/grpc-pair.ts";
+import { grpcFrame } from "../support/http2-call.ts";
 import { rejection } from "../support/rejection.ts";
 
 const cancel = 8;
@@ -112,6 +113,35 @@ describe("SessionTransport.stream() reading", () => {
     }
     assert.equal(index, count);
     await pair[Symbol.asyncDispose]();
+  });
+
+  test("keeps messages in order that come one a frame, in pieces and several at once, while their reader is busy", async () => {
+    const counts = [1, 1, 1, 0, 3, 1, 1];
+    let served: ServedCall | undefined;
+    const { pair, client } = await pairWith((call) => {
+      served = call;
+      call.head();
+    });
+    await using _pair = pair;
+    const reading = client.serverStream({ text: "x" })[Symbol.asyncIterator]();
+    const first = reading.next();
+    await eventually("the call", () => served !== undefined);
+    const frames = counts.map((count, at) => {
+      const from = counts.slice(0, at).reduce((sum, one) => sum + one, 0);
+      return Buffer.concat(Array.from({ length: count }, (_, index) => grpcFrame(item(from + index))));
+    });
+    // The fourth one is the fifth's beginning.
+    const split = frames[4] ?? Buffer.alloc(0);
+    frames.splice(3, 2, split.subarray(0, 7), split.subarray(7));
+    for (const frame of frames) {
+      served?.data(frame);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    served?.trailers();
+    const indexes = [(await first).value?.index];
+    for (let next = await reading.next(); next.done !== true; next = await reading.next())
+      indexes.push(next.value.index);
+    assert.deepEqual(indexes, [0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   test("a slow reader stops the sender at the window, and lets it go on by reading", async () => {

@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
-import { compressionNames, findCompression, pickCompression, streamGzip } from "../../src/grpc/compression.ts";
+import { plainBytes } from "../../src/core/plain-bytes.ts";
+import { compressionNames, findCompression, streamGzip, takesCompression } from "../../src/grpc/compression.ts";
 
 const list = [compressionGzip, compressionBrotli];
 
@@ -12,13 +13,28 @@ function isCode(code: Code): (error: unknown) => boolean {
   return (error) => error instanceof ConnectError && error.code === code;
 }
 
-describe("pickCompression()", () => {
-  test("takes the first that the peer names and we have", () => {
-    assert.equal(pickCompression(list, "zstd, br,gzip"), compressionBrotli);
-    assert.equal(pickCompression(list, "identity,deflate,gzip"), compressionGzip);
-    assert.equal(pickCompression(list, "identity"), undefined);
-    assert.equal(pickCompression(list, ""), undefined);
-    assert.equal(pickCompression([], "gzip"), undefined);
+describe("takesCompression()", () => {
+  test("finds a name among those that the peer accepts", () => {
+    assert.equal(takesCompression("zstd, br,gzip", "br"), true);
+    assert.equal(takesCompression("identity,deflate,gzip", "gzip"), true);
+    assert.equal(takesCompression("identity,gzip2", "gzip"), false);
+    assert.equal(takesCompression("", "gzip"), false);
+  });
+});
+
+describe("plainBytes()", () => {
+  test("makes Uint8Arrays of their own of what lies in a pool, and copies nothing else", () => {
+    const pooled = Buffer.from(new ArrayBuffer(100), 10, 6).fill(2);
+    const own = Buffer.from(new ArrayBuffer(6)).fill(1);
+    const plain = Uint8Array.of(1, 2, 3);
+    for (const bytes of [pooled, own, plain, plain.subarray(1)]) {
+      const made = plainBytes(bytes);
+      assert.equal(Object.getPrototypeOf(made), Uint8Array.prototype);
+      assert.deepEqual([...made], [...bytes]);
+      assert.equal(made.buffer.byteLength, made.byteLength);
+    }
+    assert.equal(plainBytes(own).buffer, own.buffer);
+    assert.equal(plainBytes(plain), plain);
   });
 });
 

@@ -117,10 +117,29 @@ describe("A gRPC server", () => {
     assert.deepEqual(statuses(calls.slice(0, 10)), new Set(["0"]));
   });
 
+  test("takes no more messages of a connection than it unpacks, though it holds none of their streams' windows", async () => {
+    const slow = createSlowCompression();
+    const pair = answering(0, { acceptCompression: [slow.compression], server: { maxHeldBytes: mebibyte } });
+    const body = new Uint8Array(mebibyte / 4);
+    body.set([1, 0, 3, 255, 251]);
+    const calls: PairCall[] = [];
+    while (calls.length < 80) {
+      calls.push(pair.open(path, { body, fields: ["grpc-encoding", "slow"] }));
+      // Whole, before the next one begins: the client sends in turns.
+      await pair.settle();
+    }
+    // A window of 4 MiB, half of it announced late, and what is held.
+    assert.ok(pair.client.pendingBytes >= 12 * mebibyte, `${pair.client.pendingBytes} wait at the client`);
+    await slow.finish(pair);
+    assert.equal(pair.client.pendingBytes, 0);
+    // Zeros are no message.
+    assert.deepEqual(statuses(calls), new Set(["13"]));
+  });
+
   test("compresses no more answers at a time than may wait", async () => {
     const slow = createSlowCompression();
     const pair = answering(mebibyte, { acceptCompression: [slow.compression] });
-    const fields = ["grpc-accept-encoding", "slow"];
+    const fields = ["grpc-encoding", "slow"];
     const calls = Array.from({ length: 40 }, () => pair.open(path, { body: frames(false), fields }));
     await pair.settle();
     await slow.finish(pair);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { ErrorCode } from "../../src/http2/error-code.ts";
 import { EchoService, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createGrpcPair, type GrpcPair, type GrpcPairOptions } from "../support/echo-grpc.ts";
 import { grpcFrame } from "../support/http2-call.ts";
@@ -174,6 +175,27 @@ describe("a client that cancels", () => {
     late.reset();
     await pair.settle();
     assertCode(reasonOf(handler.contexts.at(-1)), Code.Canceled);
+  });
+
+  test("is not blamed for what the server ends by itself", async () => {
+    for (const [code, status, text] of [
+      [ErrorCode.cancel, Code.Unavailable, "the server closes the connection"],
+      [
+        ErrorCode.enhanceYourCalm,
+        Code.ResourceExhausted,
+        "the stream was reset with HTTP/2 code 11 (ENHANCE_YOUR_CALM) as the client takes nothing of its answer",
+      ],
+    ] as const) {
+      const { handler, pair } = start();
+      pair.open(path, { body });
+      await pair.settle();
+      const [stream] = pair.server.streams();
+      assert.ok(stream !== undefined);
+      pair.server.failStream(stream, code);
+      const reason = reasonOf(handler.contexts[0]);
+      assertCode(reason, status);
+      assert.equal((reason as ConnectError).rawMessage, text);
+    }
   });
 
   test("by closing the connection aborts all signals", async () => {

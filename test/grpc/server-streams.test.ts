@@ -214,16 +214,26 @@ describe("a call that streams from the server", () => {
     }
   });
 
-  test("compresses its messages where they are worth it", async () => {
-    const pair = createGrpcPair({ routes: createEchoService(), acceptCompression: [compressionGzip] });
-    const call = pair.open(`${service}/ServerStream`, {
-      body: order(3, "x".repeat(5000)),
-      fields: ["grpc-accept-encoding", "gzip"],
-    });
-    await ended(pair, call);
-    assert.equal(call.fields["grpc-status"], "0");
-    assert.equal(call.data[0], 1);
-    assert.ok(call.data.length < 1000);
+  test("compresses its messages as the request was, or as the server is told to, where they are worth it", async () => {
+    const accept = ["grpc-accept-encoding", "gzip"];
+    for (const [sendCompression, fields, isPacked] of [
+      [undefined, accept, false],
+      [undefined, [...accept, "grpc-encoding", "gzip"], true],
+      [compressionGzip, accept, true],
+      [compressionGzip, [], false],
+    ] as const) {
+      const pair = createGrpcPair({
+        routes: createEchoService(),
+        acceptCompression: [compressionGzip],
+        ...(sendCompression && { sendCompression }),
+      });
+      const call = pair.open(`${service}/ServerStream`, { body: order(3, "x".repeat(5000)), fields });
+      await ended(pair, call);
+      assert.equal(call.fields["grpc-status"], "0");
+      assert.equal(call.fields["grpc-encoding"], isPacked ? "gzip" : undefined);
+      assert.equal(call.data[0], isPacked ? 1 : 0);
+      assert.equal(call.data.length < 1000, isPacked);
+    }
   });
 });
 

@@ -7,6 +7,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { streamGzip } from "../../src/grpc/compression.ts";
 import {
   EchoService,
   type UnaryRequest,
@@ -411,7 +412,7 @@ describe("the compression of a unary call", () => {
   const acceptCompression = [compressionGzip, compressionBrotli];
   const echo: Handler = ({ text }) => ({ text });
 
-  test("is undone for the handler, and used for answers of 1 KiB and more that the client takes", async () => {
+  test("is undone for the handler, and used for its answer where that has 1 KiB or more", async () => {
     const pair = serveUnary(echo, { acceptCompression });
     for (const [length, isPacked] of [
       [2000, true],
@@ -427,6 +428,59 @@ describe("the compression of a unary call", () => {
       assert.equal(call.data[0], isPacked ? 1 : 0);
       const body = call.data.subarray(5);
       assert.equal(fromBinary(UnaryResponseSchema, isPacked ? gunzipSync(body) : body).text.length, length);
+    }
+  });
+
+  test("is none for clients that take it and send their requests as they are, unless the server is told to", async () => {
+    const init = { fields: ["grpc-accept-encoding", "gzip,br"], body: request({ text: "x".repeat(2000) }) };
+    const asked = serveUnary(echo, { acceptCompression });
+    const plain = await callOnce(asked, init);
+    assert.equal(plain.fields["grpc-encoding"], undefined);
+    assert.equal(plain.messages(unary)[0]?.text.length, 2000);
+
+    const told = serveUnary(echo, { acceptCompression, sendCompression: compressionBrotli });
+    const whole = await callOnce(told, init);
+    assert.equal(whole.fields["grpc-encoding"], "br");
+    assert.equal(whole.data[0], 1);
+    const small = await callOnce(told, { ...init, body: request({ text: "x" }) });
+    assert.equal(small.data[0], 0);
+  });
+
+  test("that the server is told to send goes before the request's, but only to clients that take it", async () => {
+    const pair = serveUnary(echo, { acceptCompression, sendCompression: compressionGzip, compressMinBytes: 1 });
+    const body = request({ text: "x" });
+    for (const [fields, encoding] of [
+      [["grpc-encoding", "br", "grpc-accept-encoding", "br,gzip"], "gzip"],
+      [["grpc-encoding", "br", "grpc-accept-encoding", "br"], "br"],
+      [["grpc-encoding", "br"], "br"],
+      [["grpc-encoding", "identity", "grpc-accept-encoding", "gzip"], "gzip"],
+      [["grpc-encoding", "identity", "grpc-accept-encoding", "identity"], undefined],
+      [[], undefined],
+    ] as const) {
+      const call = await callOnce(pair, { fields, body });
+      assert.equal(call.fields["grpc-encoding"], encoding, fields.join());
+      assert.equal(call.data[0], encoding === undefined ? 0 : 1);
+    }
+  });
+
+  test("leaves handlers Uint8Arrays that share no memory with others", async () => {
+    const payload = new Uint8Array(100).fill(7);
+    const seen: Uint8Array[] = [];
+    const keep: Handler = (message) => {
+      seen.push(message.payload);
+      return {};
+    };
+    for (const compression of [compressionGzip, compressionBrotli, streamGzip]) {
+      const pair = serveUnary(keep, { acceptCompression: [compression] });
+      const bytes = toBinary(UnaryRequestSchema, create(UnaryRequestSchema, { payload }));
+      const body = packed(await compression.compress(bytes));
+      await callOnce(pair, { fields: ["grpc-encoding", compression.name], body });
+    }
+    assert.equal(seen.length, 3);
+    for (const one of seen) {
+      assert.equal(Object.getPrototypeOf(one), Uint8Array.prototype);
+      assert.deepEqual(one, payload);
+      assert.ok(one.buffer.byteLength < 2 * payload.length, `a buffer of ${one.buffer.byteLength}`);
     }
   });
 

@@ -44,4 +44,58 @@ describe("Sender", () => {
     assert.equal(empty.heard.ended, true);
     assert.deepEqual(pair.errors, []);
   });
+
+  test("puts what a stream is given before a flush into one frame, its end too", () => {
+    const { pair, stream, data } = openOne();
+    for (const letter of "abc") pair.server.sendData(stream, new Uint8Array(5), Buffer.from(letter), false);
+    pair.server.sendData(stream, undefined, new Uint8Array(0), true);
+    pair.run();
+    assert.deepEqual(data(), ["\0\0\0\0\0a\0\0\0\0\0b\0\0\0\0\0c"]);
+    assert.equal(pair.taken[0]?.stream.closed, true);
+    assert.deepEqual(pair.errors, []);
+  });
+
+  test("makes no frame longer that is on its way, that another follows, or beyond 16384 bytes", () => {
+    const { pair, stream, data, open } = openOne();
+    pair.server.sendData(stream, undefined, Buffer.from("sent"), false);
+    pair.run();
+    pair.server.sendData(stream, undefined, Buffer.from("next"), false);
+    pair.run();
+    assert.deepEqual(data(), ["sent", "next"]);
+
+    const other = open();
+    pair.server.sendData(stream, undefined, Buffer.from("a"), false);
+    pair.server.sendData(other.stream, undefined, Buffer.from("b"), false);
+    pair.server.sendData(stream, undefined, Buffer.from("c"), false);
+    pair.run();
+    assert.deepEqual(data().slice(2), ["a", "c"]);
+    assert.deepEqual(other.data(), ["b"]);
+
+    for (let count = 0; count < 3; count++) pair.server.sendData(stream, undefined, new Uint8Array(8192), false);
+    pair.run();
+    assert.deepEqual(
+      data()
+        .slice(4)
+        .map((piece) => piece.length),
+      [16_384, 8192],
+    );
+    assert.deepEqual(pair.errors, []);
+  });
 });
+
+/** A pair whose client hears, and a stream that the server answers with nothing but its head as yet. */
+function openOne() {
+  const taken: Stream[] = [];
+  const pair = createHttp2Pair({ onStream: (_pair, stream) => taken.push(stream) });
+  const open = () => {
+    const recorder = createRecorder(() => pair.client);
+    recorder.stream = pair.client.open(recorder, pair.client.prepare(request), undefined, true);
+    pair.run();
+    const stream = taken.at(-1);
+    assert.ok(stream !== undefined);
+    pair.server.sendHeaders(stream, pair.server.prepare([":status", "200"]), undefined, false);
+    pair.run();
+    return { stream, data: () => recorder.heard.data.map((piece) => Buffer.from(piece).toString()) };
+  };
+  return { pair, open, ...open() };
+}

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { gzip } from "../../src/runtime/zlib-compression.ts";
 import { serve } from "../../src/server/serve.ts";
 import { resolveServeOptions, type ServeOptions } from "../../src/server/serve-options.ts";
 import { createEchoService } from "../support/echo-service.ts";
@@ -39,6 +40,7 @@ describe("resolveServeOptions()", () => {
         maxAgeGraceMs: forever,
         maxIdleMs: forever,
       },
+      maxReaderPauseMs: 300_000,
     });
   });
 
@@ -55,6 +57,12 @@ describe("resolveServeOptions()", () => {
     [{ maxReceiveBytes: 2 ** 32 }, RangeError, /"maxReceiveBytes"/],
     [{ compressMinBytes: -1 }, RangeError, /"compressMinBytes" must be a number of bytes, at least 0: received -1$/],
     [{ compressMinBytes: Number.NaN }, RangeError, /"compressMinBytes"/],
+    [{ sendCompression: "gzip" as never }, TypeError, /"sendCompression" must be a compression.*received "gzip"$/],
+    [{ sendCompression: null as never }, TypeError, /"sendCompression" must be a compression.*received null$/],
+    [{ http2: "node", sendCompression: gzip }, TypeError, /"sendCompression" is used only with "http2" lictor/],
+    [{ http2: "lictor", maxReaderPauseMs: 999 }, RangeError, /"maxReaderPauseMs" must be milliseconds, 1000 to/],
+    [{ http2: "lictor", maxReaderPauseMs: 2 ** 31 }, RangeError, /"maxReaderPauseMs"/],
+    [{ http2: "node", maxReaderPauseMs: 5000 }, TypeError, /"maxReaderPauseMs" is used only with "http2" lictor/],
     [{ graceMs: -1 }, RangeError, /"graceMs"/],
     [{ graceMs: Number.NaN }, RangeError, /"graceMs"/],
     [{ graceMs: Number.POSITIVE_INFINITY }, RangeError, /"graceMs"/],

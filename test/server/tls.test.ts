@@ -3,8 +3,16 @@ import { request } from "node:https";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { createClient } from "@connectrpc/connect";
+import { createSocketConnector } from "../../src/connector/socket-connector.ts";
+import type { Endpoint } from "../../src/core/endpoint.ts";
+import type { ByteSocket } from "../../src/http2/byte-socket.ts";
+import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
+import { wrapNodeSocket } from "../../src/runtime/node-socket.ts";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
+import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
+import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
 import { call, openSession } from "../support/http2-call.ts";
@@ -26,6 +34,15 @@ function get(url: string, options: { cert?: string; key?: string } = {}): Promis
     });
     call.on("error", reject);
     call.end();
+  });
+}
+
+/** As workerd connects: its TLS has no ALPN. */
+function openWithoutAlpn(endpoint: Endpoint): Promise<ByteSocket> {
+  const { port } = new URL(endpoint.url);
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port: Number(port), host: "127.0.0.1", ca }, () => resolve(wrapNodeSocket(socket)));
+    socket.on("error", reject);
   });
 }
 
@@ -104,6 +121,38 @@ for (const http2 of http2Kinds) {
     });
   });
 }
+
+describe('serve({ http2: "lictor" }) with tls', () => {
+  let server: Server;
+  before(() => {
+    server = serve({ http2: "lictor", routes: createEchoService(), tls: serverPair });
+  });
+  after(() => server.close());
+
+  test("speaks HTTP/2 to a client without ALPN that begins it, and gRPC on it", async () => {
+    const { url } = await server.ready;
+    await using transport = createBalancedTransport({
+      resolver: createStaticResolver([url]),
+      connector: createSocketConnector(openWithoutAlpn),
+    });
+    const client = createClient(EchoService, transport);
+    const payload = new Uint8Array(100_000).fill(7);
+    const answer = await client.unary({ text: "no ALPN", payload });
+    assert.deepEqual([answer.text, answer.payload], ["no ALPN", payload]);
+  });
+
+  test("closes a connection without ALPN that begins neither protocol, and says nothing", async () => {
+    const { port } = await server.ready;
+    const socket = connectTls({ port, host: "127.0.0.1", ca }, () => socket.write("HELO mail.example SMTP\r\n"));
+    socket.on("error", () => {});
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
+    await new Promise((resolve) => socket.once("close", resolve));
+    assert.equal(answer, "");
+  });
+});
 
 describe("serve()", () => {
   test("throws TypeError for a bad certificate or key before any port is open, and does not show the key", () => {

@@ -2,6 +2,7 @@
 
 import { type DescMethod, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
 import { CallTracker } from "../../src/grpc/server/call-tracker.ts";
 import { GrpcSession } from "../../src/grpc/server/grpc-session.ts";
 import { type ConnectionLimits, Http2Connection, type Http2Host } from "../../src/http2/connection.ts";
@@ -17,6 +18,8 @@ export interface GrpcPairOptions extends ConnectRouterOptions {
   /** What the client allows the server: its windows. */
   readonly client?: Partial<ConnectionLimits>;
   readonly server?: Partial<ConnectionLimits>;
+  /** What answers are compressed with for every client that takes it. */
+  readonly sendCompression?: Compression;
 }
 
 /** A call as its client sees it. */
@@ -71,6 +74,7 @@ export function createGrpcPair({
   routes,
   client: clientLimits,
   server: serverLimits,
+  sendCompression,
   ...options
 }: GrpcPairOptions): GrpcPair {
   const clock = createManualClock();
@@ -101,17 +105,22 @@ export function createGrpcPair({
     options,
     guards: [],
     shutdownSignal: new AbortController().signal,
+    sendCompression,
   });
   routes(router);
-  const session = new GrpcSession(server, {
-    route: (path) => recorded.find((route) => route.path === path),
-    leaves: () => false,
-    calls,
-    scheme: "http",
-    clock,
-    logger,
-    yieldToLoop: setImmediate,
-  });
+  const session = new GrpcSession(
+    server,
+    {
+      route: (path) => recorded.find((route) => route.path === path),
+      leaves: () => false,
+      calls,
+      scheme: "http",
+      clock,
+      logger,
+      yieldToLoop: setImmediate,
+    },
+    () => undefined,
+  );
   const move = (from: Http2Connection, to: Http2Connection): number => {
     let moved = 0;
     from.flush((chunk) => {

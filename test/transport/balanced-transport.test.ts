@@ -540,6 +540,61 @@ function suite(kind: string) {
       await transport.close();
     });
 
+    test("connects again at once where the server asked a young connection to end", async () => {
+      const { clock, fake, transport, call } = setUp({ initial: [a] });
+      const first = call();
+      fake.of("a").becomeReady();
+      await first;
+      fake.of("a").beToldToLeave();
+      assert.equal(fake.opened.length, 2);
+      const second = call();
+      fake.of("a").becomeReady();
+      assert.equal(await second, "a");
+      // One that has proven itself between is as the first.
+      await clock.advance(1000);
+      fake.of("a").beToldToLeave();
+      fake.of("a").becomeReady();
+      fake.of("a").beToldToLeave();
+      assert.equal(fake.opened.length, 4);
+      fake.of("a").becomeReady();
+      assert.equal(await call(), "a");
+      await transport.close();
+    });
+
+    test("backs off where the server asks each new connection to end", async () => {
+      const { clock, fake, transport, call } = setUp({ initial: [a] });
+      const first = call();
+      fake.of("a").becomeReady();
+      await first;
+      fake.of("a").beToldToLeave();
+      for (const [opened, delayMs] of [
+        [2, 1000],
+        [3, 1600],
+        [4, 2560],
+      ] as const) {
+        fake.of("a").becomeReady();
+        fake.of("a").beToldToLeave();
+        assert.match((await rejection(call())).rawMessage, /asked for the connection to end/);
+        await clock.advance(delayMs - 1);
+        assert.equal(fake.opened.length, opened);
+        await clock.advance(1);
+        assert.equal(fake.opened.length, opened + 1);
+      }
+      await transport.close();
+    });
+
+    test("backs off where the server asks a connection to end that was never ready", async () => {
+      const { clock, fake, transport, call } = setUp({ initial: [a] });
+      const refused = rejection(call());
+      await clock.advance(0);
+      fake.of("a").beToldToLeave();
+      assert.equal((await refused).code, Code.Unavailable);
+      assert.equal(fake.opened.length, 1);
+      await clock.advance(1000);
+      assert.equal(fake.opened.length, 2);
+      await transport.close();
+    });
+
     test("takes an endpoint out at once when it is told to leave or the resolver drops it", async () => {
       const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
       const first = call();

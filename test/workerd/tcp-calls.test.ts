@@ -119,6 +119,20 @@ for (const kind of serverKinds) {
         await eventually("the handler to be told", () => relayed.server.canceled > before, 2000);
       });
 
+      test(`the caller's messages end with a call that fails, ends late or is aborted ${way}`, async () => {
+        for (const [query, code] of [
+          // grpc-go's program fails no stream of both ways.
+          ...(kind.name === "grpc-go"
+            ? []
+            : ([[`failCode=${Code.FailedPrecondition}`, "FailedPrecondition"]] as const)),
+          ["timeoutMs=200", "DeadlineExceeded"],
+          ["abortAfterMs=100", "Canceled"],
+        ] as const) {
+          const { texts, error } = await call(`/endless?text=x&${query}`);
+          assert.deepEqual([texts.at(-1), error?.code], ["ended", code]);
+        }
+      });
+
       test(`a stream that the Worker leaves ends with its request ${way}`, async () => {
         const before = relayed.server.canceled;
         const { texts, tookMs } = await call("/leave?count=1000&delayMs=20");

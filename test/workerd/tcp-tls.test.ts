@@ -8,7 +8,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { createServer, type Server } from "node:tls";
+import { serve } from "../../src/server/serve.ts";
+import type { Server as OwnServer } from "../../src/server/server.ts";
 import { makeCertificates } from "../support/certificates.ts";
+import { createEchoService } from "../support/echo-service.ts";
 import { type ServerKind, type StartedServer, serverKinds } from "./tcp-servers.ts";
 import type { TcpCallReport } from "./tcp-worker.ts";
 import type { TestWorkers } from "./workerd.ts";
@@ -18,6 +21,7 @@ describe("TLS over TCP from workerd", { timeout: 60_000 }, () => {
   const alpn: (string | false | null)[] = [];
   let server: StartedServer;
   let front: Server;
+  let own: OwnServer;
   let workers: TestWorkers;
   before(async () => {
     const { ca, server: pair } = makeCertificates();
@@ -33,6 +37,8 @@ describe("TLS over TCP from workerd", { timeout: 60_000 }, () => {
       inner.on("error", () => socket.destroy()).pipe(socket);
     });
     await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+    own = serve({ http2: "lictor", routes: createEchoService(), tls: pair, graceMs: 100 });
+    const ownEndpoints = [`https://localhost:${(await own.ready).port}`];
     const endpoints = [`https://localhost:${(front.address() as AddressInfo).port}`];
     const bindings = (options: object) => ({
       bindings: { OPTIONS: options, OBJECT_OPTIONS: options },
@@ -41,11 +47,13 @@ describe("TLS over TCP from workerd", { timeout: 60_000 }, () => {
     workers = await startWorkers("test/workerd/tcp-worker.ts", [
       { name: "strict", ...bindings({ endpoints }) },
       { name: "without", ...bindings({ endpoints, tlsWithoutAlpn: true }) },
+      { name: "own", ...bindings({ endpoints: ownEndpoints, tlsWithoutAlpn: true }) },
     ]);
   });
   after(async () => {
     await workers?.[Symbol.asyncDispose]();
     front?.close();
+    await own?.close();
     await server?.close();
     rmSync(folder, { recursive: true });
   });
@@ -66,5 +74,12 @@ describe("TLS over TCP from workerd", { timeout: 60_000 }, () => {
     }
     // The reason for it all: once workerd offers h2, https need not be refused any more.
     assert.deepEqual(alpn, [false, false]);
+  });
+
+  test("https is spoken without ALPN to serve({ tls }), which tells HTTP/2 by its first bytes", async () => {
+    for (const via of ["", "&object=x"]) {
+      const [report] = await workers.ask<TcpCallReport[]>(`/unary?text=tls&bytes=300000${via}`, "own");
+      assert.deepEqual([report?.texts, report?.payloadBytes, report?.error], [["tls"], 300_000, undefined]);
+    }
   });
 });

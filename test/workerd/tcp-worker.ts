@@ -2,6 +2,7 @@
 // of a Durable Object. The answer tells what became of it.
 
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { sleep, systemClock } from "../../src/core/clock.ts";
 import { createSnapshotCache } from "../../src/edge.ts";
 import {
   createEdgeTcpTransport,
@@ -14,6 +15,7 @@ import {
   type SessionObjectStub,
 } from "../../src/edge-tcp.ts";
 import { EchoService, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
+import { watchIterable } from "../support/watched-source.ts";
 
 /** What a test binds. */
 export interface Env {
@@ -133,6 +135,17 @@ async function callOnce(transport: Transport, path: string, query: URLSearchPara
       case "/pingPong":
         await pingPong(number("count"), (messages) => client.bidi(messages, options), take);
         break;
+      case "/endless": {
+        // Who gives messages without end is told of the call's end.
+        const source = watchIterable({ text, failCode: orders.failCode });
+        try {
+          for await (const message of client.bidi(source.messages, options)) take(message);
+        } finally {
+          for (let waits = 0; waits < 200 && !source.wasEnded; waits++) await sleep(5, systemClock);
+          report.texts.push(source.wasEnded ? "ended" : "not ended");
+        }
+        break;
+      }
       case "/leave":
         for await (const message of client.serverStream(orders, options)) {
           take(message);

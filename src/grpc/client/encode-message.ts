@@ -3,6 +3,7 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
+import { plainBytes } from "../../core/plain-bytes.ts";
 import { type OutgoingMessage, toOutgoing } from "../outgoing-message.ts";
 
 /** Encodes a message, or what one is made from. Throws ConnectError: `internal`, or `resource_exhausted` above `maxBytes`. */
@@ -43,7 +44,7 @@ export async function decompressMessage(
     throw new ConnectError("received a compressed message, but no encoding was named", Code.Internal);
   }
   try {
-    return await compression.decompress(bytes, maxBytes);
+    return plainBytes(await compression.decompress(bytes, maxBytes));
   } catch (error) {
     if (error instanceof ConnectError && error.code === Code.ResourceExhausted) throw error;
     // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md: what the peer compressed wrongly is INTERNAL for a client.

@@ -1,6 +1,6 @@
 // Messages that came and wait for their reader, and how many bytes may come for those that were read. Counts for flow control; sends nothing.
 
-import { messageHeadBytes } from "../message.ts";
+import { copyOf, messageHeadBytes, wholeMessage } from "../message.ts";
 import { MessageReader, type MessageSink } from "../message-reader.ts";
 
 /**
@@ -10,6 +10,7 @@ import { MessageReader, type MessageSink } from "../message-reader.ts";
 export class MessageQueue implements MessageSink {
   /** The message that was shifted last came compressed. */
   wasCompressed = false;
+  readonly #maxMessageBytes: number;
   readonly #reader: MessageReader;
   #messages: Uint8Array[] = [];
   #at = 0;
@@ -23,6 +24,7 @@ export class MessageQueue implements MessageSink {
   #givenBytes = 0;
 
   constructor(maxMessageBytes: number) {
+    this.#maxMessageBytes = maxMessageBytes;
     this.#reader = new MessageReader(maxMessageBytes);
   }
 
@@ -46,9 +48,16 @@ export class MessageQueue implements MessageSink {
     this.#reader.read(bytes, from, to, this);
   }
 
-  /** Puts a piece by: it comes after all that is there. It must not change any more. */
-  keep(bytes: Uint8Array): void {
-    this.#kept.push(bytes);
+  /** Puts a copy of a piece by: it comes after all that is there. One that is a message takes no more room as such. */
+  keep(bytes: Uint8Array, from: number, to: number): void {
+    const message =
+      this.hasKept || this.isAmidMessage ? undefined : wholeMessage(bytes, from, to, this.#maxMessageBytes);
+    if (message === undefined) {
+      this.#kept.push(copyOf(bytes, from, to));
+    } else {
+      this.#readBytes += to - from;
+      this.onMessage(message, false);
+    }
   }
 
   /** The piece that was put by first; `hasKept` must hold. */

@@ -50,6 +50,9 @@ interface MethodFields {
   withMetadata: PreparedFields | undefined;
 }
 
+/** Methods that are remembered: a proxy's callers may name as many as they like. */
+const maxMethods = 1000;
+
 /** Calls with the same metadata after which it is taken to come again. */
 const worthPreparing = 8;
 
@@ -77,6 +80,10 @@ export class RequestFields {
   head(method: DescMethod, timeoutMs: number | undefined, header: HeadersInit | undefined): RequestHead {
     const fields = this.#fieldsOf(method);
     const timeout = timeoutMs === undefined ? undefined : this.#timeout(timeoutMs);
+    const { withMetadata } = fields;
+    if (withMetadata !== undefined && isRecordOf(header, fields.metadata)) {
+      return { prepared: withMetadata, extra: timeout };
+    }
     const metadata = toFields(header);
     if (metadata === undefined) return { prepared: fields.prepared, extra: timeout };
     return this.#withMetadata(fields, timeout, metadata);
@@ -152,6 +159,7 @@ export class RequestFields {
         repeats: 0,
         withMetadata: undefined,
       };
+      if (this.#methods.size >= maxMethods) this.#methods.clear();
       this.#methods.set(method, known);
     }
     this.#last = known;
@@ -173,6 +181,18 @@ export class RequestFields {
     const at = fields.indexOf("user-agent");
     return this.#options.connection.prepare(at === -1 ? fields : [...fields.slice(0, at), ...fields.slice(at + 2)]);
   }
+}
+
+/** Whether it is a plain object of just these fields, in their order: then they were checked with the call before. */
+function isRecordOf(init: HeadersInit | undefined, fields: readonly string[]): boolean {
+  if (init === undefined || init === null || Symbol.iterator in init) return false;
+  const names = Object.keys(init);
+  if (names.length * 2 !== fields.length) return false;
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? "";
+    if (name !== fields[index * 2] || init[name] !== fields[index * 2 + 1]) return false;
+  }
+  return true;
 }
 
 function isSame(one: readonly string[], other: readonly string[]): boolean {

@@ -6,7 +6,6 @@ import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import { findCompression } from "../compression.ts";
 import { lazyHeaders } from "../lazy-headers.ts";
-import { copyOf } from "../message.ts";
 import { appendFields } from "../metadata.ts";
 import { protocolError } from "./call-errors.ts";
 import { ClientCall } from "./client-call.ts";
@@ -90,7 +89,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
   onData(bytes: Uint8Array, from: number, to: number, end: boolean): void {
     if (this.isOver) return;
     if (to > from) {
-      if (this.#queue.hasMessages) this.#queue.keep(copyOf(bytes, from, to));
+      if (this.#queue.hasMessages) this.#queue.keep(bytes, from, to);
       else this.#read(bytes, from, to);
     }
     // Fails when the messages before have been read.

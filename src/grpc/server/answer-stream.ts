@@ -7,7 +7,7 @@ import type { ServerCall } from "./server-call.ts";
  * After so many messages, or bytes, in one go others get their turn: a generator that never waits would keep the process from
  * everything else, the sending of its own messages included.
  */
-const messagesInOneGo = 128;
+const messagesInOneGo = 512;
 const bytesInOneGo: number = 64 * 1024;
 
 const ignore = (): void => {};

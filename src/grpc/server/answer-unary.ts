@@ -1,6 +1,7 @@
 // Sends the one message of an answer, and unpacks messages of requests. Knows no streams of messages.
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { plainBytes } from "../../core/plain-bytes.ts";
 import { type OutgoingMessage, wholeBytes } from "../outgoing-message.ts";
 import type { ServerCall } from "./server-call.ts";
 
@@ -62,10 +63,17 @@ export async function unpack(call: ServerCall, message: Uint8Array): Promise<Uin
     // https://github.com/grpc/grpc/blob/master/doc/compression.md: the flag without an encoding is INTERNAL.
     throw new ConnectError("received a compressed message without a grpc-encoding", Code.Internal);
   }
-  return call.home.unpacking.run(async () => {
-    if (call.isOver) throw new ConnectError("the call is over", Code.Canceled);
-    return requestCompression.decompress(message, route.readMaxBytes);
-  });
+  const { connection, unpacking } = call.home;
+  // Also where the call is over: the message waits for its turn all the same.
+  connection.keep(message.length);
+  try {
+    return await unpacking.run(async () => {
+      if (call.isOver) throw new ConnectError("the call is over", Code.Canceled);
+      return plainBytes(await requestCompression.decompress(message, route.readMaxBytes));
+    });
+  } finally {
+    connection.letGo(message.length);
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

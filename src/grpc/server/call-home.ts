@@ -13,6 +13,8 @@ import type { Turns } from "./turns.ts";
 /** Where calls live. */
 export interface CallHome {
   readonly connection: Http2Connection;
+  /** Why the connection ended; undefined where it has not, or the client just closed it. */
+  readonly whyOver: () => unknown;
   /** Told of every call. */
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;

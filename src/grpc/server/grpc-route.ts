@@ -18,7 +18,10 @@ export interface GrpcRoute {
   /** Largest message taken, and sent; as it is on the wire and as it is unpacked. */
   readonly readMaxBytes: number;
   readonly writeMaxBytes: number;
+  /** Taken from clients. */
   readonly compressions: readonly Compression[];
+  /** Used for every client that takes it; undefined: answers are compressed only as their requests were. */
+  readonly sendCompression: Compression | undefined;
   readonly compressMinBytes: number;
   /** Longest deadline that a client may have. */
   readonly maxTimeoutMs: number;
@@ -27,8 +30,12 @@ export interface GrpcRoute {
   readonly shutdownSignal: AbortSignal | undefined;
 }
 
-/** Makes a route of what a router was given. Throws ConnectError for sizes that cannot be. */
-export function createGrpcRoute(spec: MethodImplSpec, options: Partial<ConnectRouterOptions>): GrpcRoute {
+/** Makes a route of what a router was given, and what Connect's router has no option for. Throws ConnectError for sizes that cannot be. */
+export function createGrpcRoute(
+  spec: MethodImplSpec,
+  options: Partial<ConnectRouterOptions>,
+  sendCompression?: Compression,
+): GrpcRoute {
   const { method } = spec;
   const checked = validateUniversalHandlerOptions(options);
   return {
@@ -41,6 +48,7 @@ export function createGrpcRoute(spec: MethodImplSpec, options: Partial<ConnectRo
     readMaxBytes: checked.readMaxBytes,
     writeMaxBytes: checked.writeMaxBytes,
     compressions: checked.acceptCompression,
+    sendCompression,
     compressMinBytes: checked.compressMinBytes,
     maxTimeoutMs: checked.maxTimeoutMs,
     requestGate: checked.requestGate,

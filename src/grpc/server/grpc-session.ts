@@ -51,6 +51,7 @@ const maxShapes = 64;
 
 export class GrpcSession implements CallHome {
   readonly connection: Http2Connection;
+  readonly whyOver: () => unknown;
   readonly calls: CallTracker;
   readonly deadlines: DeadlineQueue;
   readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
@@ -68,8 +69,10 @@ export class GrpcSession implements CallHome {
   readonly #shapeHeads: RequestHead[] = [];
   #lastShape = 0;
 
-  constructor(connection: Http2Connection, serving: GrpcServing) {
+  /** `whyOver`: see CallHome. */
+  constructor(connection: Http2Connection, serving: GrpcServing, whyOver: () => unknown) {
     this.connection = connection;
+    this.whyOver = whyOver;
     this.calls = serving.calls;
     this.deadlines = deadlineQueueOf(serving.clock);
     this.unpacking = new Turns(maxUnpacking, serving.yieldToLoop);
@@ -148,7 +151,7 @@ export class GrpcSession implements CallHome {
     const format = grpcFormat(head.contentType);
     const route = head.method === "POST" && format !== undefined ? this.#serving.route(head.path) : undefined;
     if (route === undefined) return undefined;
-    const { request, response, refusal } = agreeOnEncodings(route.compressions, head.encoding, head.acceptEncoding);
+    const { request, response, refusal } = agreeOnEncodings(route, head.encoding, head.acceptEncoding);
     const contentType = `application/grpc+${format === "json" ? "json" : "proto"}`;
     return {
       route,

@@ -4,8 +4,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { maxTimerMs } from "../../core/clock.ts";
+import { timeoutUnitMs } from "../../core/grpc-timeout.ts";
 import type { PreparedFields } from "../../http2/stream.ts";
-import { compressionNames, findCompression, pickCompression } from "../compression.ts";
+import { compressionNames, findCompression, takesCompression } from "../compression.ts";
 import { statusFields } from "../status.ts";
 import type { Codec } from "./codec.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
@@ -79,6 +80,9 @@ export function grpcFormat(contentType: string): "binary" | "json" | undefined {
   return match[1] === undefined ? "binary" : "json";
 }
 
+/** What a server has to agree on compressions with. */
+export type CompressionChoice = Pick<GrpcRoute, "compressions" | "sendCompression">;
+
 /** What is agreed on for messages, each way. */
 export interface Encodings {
   readonly request: Compression | undefined;
@@ -86,8 +90,12 @@ export interface Encodings {
   readonly refusal: readonly string[] | undefined;
 }
 
-/** Agrees on compressions: https://github.com/grpc/grpc/blob/master/doc/compression.md */
-export function agreeOnEncodings(available: readonly Compression[], encoding: string, accepted: string): Encodings {
+/**
+ * Agrees on compressions: https://github.com/grpc/grpc/blob/master/doc/compression.md. Answers are compressed as the server was told to,
+ * else as the request was; a client that merely could unpack them is not a reason.
+ */
+export function agreeOnEncodings(route: CompressionChoice, encoding: string, accepted: string): Encodings {
+  const { compressions: available, sendCompression } = route;
   let request: Compression | undefined;
   let refusal: string[] | undefined;
   if (encoding !== "" && encoding !== "identity") {
@@ -98,13 +106,16 @@ export function agreeOnEncodings(available: readonly Compression[], encoding: st
       refusal = [...statusFields(new ConnectError(error, Code.Unimplemented)), "grpc-accept-encoding", names];
     }
   }
+  let response: Compression | undefined;
+  if (sendCompression !== undefined && takesCompression(accepted, sendCompression.name)) response = sendCompression;
   // Who compresses can unpack, as long as it does not say otherwise.
-  return { request, response: accepted === "" ? request : pickCompression(available, accepted), refusal };
+  else if (accepted === "" || takesCompression(accepted, encoding)) response = request;
+  return { request, response, refusal };
 }
 
 /** Milliseconds in a `grpc-timeout`, at most the longest that a timer can wait; or why there are none. */
 export function readTimeout(text: string, maxTimeoutMs: number): number | ConnectError {
-  const unit = unitMs(text.charCodeAt(text.length - 1));
+  const unit = timeoutUnitMs(text.charCodeAt(text.length - 1));
   const digits = text.length - 1;
   let count = 0;
   for (let at = 0; at < digits; at++) {
@@ -120,23 +131,4 @@ export function readTimeout(text: string, maxTimeoutMs: number): number | Connec
     return new ConnectError(`timeout ${timeoutMs}ms must be <= ${maxTimeoutMs}`, Code.InvalidArgument);
   }
   return Math.min(timeoutMs, maxTimerMs);
-}
-
-function unitMs(code: number): number | undefined {
-  switch (code) {
-    case 72: // H
-      return 3_600_000;
-    case 77: // M
-      return 60_000;
-    case 83: // S
-      return 1000;
-    case 109: // m
-      return 1;
-    case 117: // u
-      return 0.001;
-    case 110: // n
-      return 0.000_001;
-    default:
-      return undefined;
-  }
 }

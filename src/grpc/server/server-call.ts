@@ -3,7 +3,6 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Deadlined } from "../../core/deadline-queue.ts";
-import { errorCodeName } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
 import { fieldBytes } from "../metadata.ts";
@@ -14,6 +13,7 @@ import type { CallHome } from "./call-home.ts";
 import type { TrackedCall } from "./call-tracker.ts";
 import type { CallShape, RequestFacts } from "./request-facts.ts";
 import { responseFields } from "./response-fields.ts";
+import { whyReset } from "./why-reset.ts";
 
 /** Room for the fields that the protocol has beside those of handlers and errors. */
 const ownHeaderBytes = 256;
@@ -87,10 +87,8 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   onReset(code: number): void {
-    const how = this.home.connection.isOver
-      ? "closed the connection"
-      : `reset the stream with HTTP/2 code ${code} (${errorCodeName(code)})`;
-    if (!this.isOver) this.#end(new ConnectError(`the client ${how}`, Code.Canceled));
+    const { connection } = this.home;
+    if (!this.isOver) this.#end(whyReset(connection, this.stream, code, this.home.whyOver()));
     this.home.calls.remove(this);
   }
 

@@ -76,19 +76,26 @@ class ObjectCall {
     let isComplete = false;
     try {
       for (;;) {
-        const frame = await nextFrame(reader, frames);
-        if (frame === undefined) throw callerGone();
+        const frame = await this.#read(reader, frames);
         if (frame.isLast) break;
         yield fromBinary(rawSchema, frame.bytes);
       }
       isComplete = true;
       void this.#watch(reader);
+    } finally {
+      // The server wants no more of them, or the call has ended: how, is the answer's to say.
+      if (!isComplete) void reader?.cancel().catch(() => {});
+    }
+  }
+
+  async #read(reader: ReadableStreamDefaultReader<Uint8Array> | undefined, frames: FrameReader): Promise<Frame> {
+    try {
+      const frame = await nextFrame(reader, frames);
+      if (frame === undefined) throw callerGone();
+      return frame;
     } catch (error) {
       this.#leave();
       throw error;
-    } finally {
-      // The server wants no more of them.
-      if (!isComplete) void reader?.cancel().catch(() => {});
     }
   }
 

@@ -22,7 +22,7 @@ export interface SessionObjectStub {
 export interface Answer {
   readonly response: Response;
   readonly header: Headers;
-  /** What the caller is told of a failure to read. */
+  /** What the caller is told of an error that the object sent, or with which reading failed. */
   explain(error: unknown): unknown;
   /** The answer was read, or is not read any more. Idempotent. */
   end(): void;
@@ -42,8 +42,11 @@ export async function askObject(
   headers.set(kindHeader, kind);
   if (deadline !== undefined) headers.set("grpc-timeout", fitGrpcTimeout(`${deadline.remainingMs()}m`));
   const name = typeof stub.name === "string" ? `the Durable Object ${JSON.stringify(stub.name)}` : "the Durable Object";
+  // The object only sees that the caller is gone where the caller's own messages have failed.
+  let broken: ConnectError | undefined;
   const explain = (error: unknown): unknown => {
     if (signal.aborted) return signal.reason;
+    if (broken !== undefined) return broken;
     if (error instanceof ConnectError) return error;
     return new ConnectError(
       `no answer from ${name}: ${describeError(error)}`,
@@ -58,9 +61,15 @@ export async function askObject(
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await nextPiece();
-        if (done !== true) {
-          controller.enqueue(value);
+        let piece: IteratorResult<Uint8Array, unknown>;
+        try {
+          piece = await nextPiece();
+        } catch (error) {
+          broken ??= ConnectError.from(error, Code.Unknown);
+          throw broken;
+        }
+        if (piece.done !== true) {
+          controller.enqueue(piece.value);
           return;
         }
         await ended;
@@ -98,7 +107,7 @@ function trailerOf(last: Frame | undefined, answer: Answer): Headers {
     answer.header.forEach((value, name) => {
       status.metadata.append(name, value);
     });
-    throw status;
+    throw answer.explain(status);
   }
   const trailer = new Headers();
   appendFields(trailer, fields);

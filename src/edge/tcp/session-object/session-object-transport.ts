@@ -6,6 +6,7 @@ import { systemClock } from "../../../core/clock.ts";
 import { encodeMessage } from "../../../grpc/client/encode-message.ts";
 import { wholeBytes } from "../../../grpc/outgoing-message.ts";
 import { checkDefaultTimeout } from "../../../transport/call-bounds.ts";
+import { openedOnce } from "../../../transport/streams.ts";
 import { prepareCall } from "../../prepare-call.ts";
 import { askObject, readMessage, readMessages, type SessionObjectStub } from "./ask-object.ts";
 import { endOfMessages, writeFrames } from "./wire.ts";
@@ -60,7 +61,7 @@ export function createSessionObjectTransport(
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, defaults);
       return runStreamingCall({
         ...call.run,
-        req: { ...call.request, stream: true, method, message: input },
+        req: { ...call.request, stream: true, method, message: openedOnce(input) },
         async next(request) {
           const iterator = request.message[Symbol.asyncIterator]();
           let hasEnded = false;
