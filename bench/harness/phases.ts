@@ -14,7 +14,9 @@ interface PhasePlan {
 }
 
 const callLimitMs = 1000;
-const warmUpMs = 800;
+/** As long for all, however fast they are: what compilers do takes time, not calls. */
+const warmUpMs = 1000;
+const warmUpCalls = 1_000_000;
 
 /** Big messages fewer at a time: what is in flight is bytes then. */
 const plans: readonly PhasePlan[] = [
@@ -58,7 +60,7 @@ export async function runPhases(
       open.entrants.filter(({ row }) => talented.includes(row)),
       {
         rounds,
-        warmUp: { ...command, limitMs: warmUpMs },
+        warmUp: { ...command, calls: warmUpCalls, limitMs: warmUpMs },
         command,
         onLost: (row, reason) => stage.lose(`${side} ${row} ${name}`, oneLine(reason)),
       },

@@ -20,7 +20,7 @@ export async function runVariants(stage: Stage, rounds: number): Promise<Record<
     }
     stage.note("variants of lictor's client");
     const onLost = (row: string, reason: string) => stage.lose(`variant ${row}`, oneLine(reason));
-    const warmUp = { ...command, limitMs: warmUpMs };
+    const warmUp = { ...command, calls: 1_000_000, limitMs: warmUpMs };
     return Object.fromEntries(await alternate(entrants, { rounds, warmUp, command, onLost }));
   });
 }

@@ -3,11 +3,11 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import process from "node:process";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Endpoint } from "../core/endpoint.ts";
 import { stripBrackets } from "../core/host-port.ts";
 import type { ByteSocket } from "../http2/byte-socket.ts";
 import { wrapNodeSocket } from "../runtime/node-socket.ts";
+import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import type { Connector } from "../transport/connector.ts";
 import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client-tls.ts";
 import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
@@ -24,7 +24,7 @@ export function createHttp2Connector(options: Http2ConnectorOptions = {}): Conne
   const { tls = {}, ...others } = options;
   checkClientTls(tls);
   return createSocketConnector((endpoint, signal) => openSocket(endpoint, tls, signal), {
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: [gzip, brotli],
     defer: flushSoon,
     ...others,
   });

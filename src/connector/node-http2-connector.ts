@@ -7,10 +7,10 @@ import type { TLSSocket } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { markUnprocessed } from "../core/call-fate.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
 import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client-tls.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
@@ -62,7 +62,7 @@ class NodeHttp2Connection implements Connection {
       httpClient: (request) => this.#send(request),
       useBinaryFormat: true,
       interceptors: [],
-      acceptCompression: [compressionGzip, compressionBrotli],
+      acceptCompression: [gzip, brotli],
       sendCompression: null,
       compressMinBytes: 1024,
       readMaxBytes: options.maxReceiveBytes,

@@ -5,6 +5,8 @@ export interface CallSignal {
   readonly aborted: boolean;
   /** Why; undefined while it is not aborted. */
   readonly reason: unknown;
+  /** Whether the call's deadline has passed, of one that aborts there by itself: who heeds it needs no timer for that. */
+  isPastDeadline?(): boolean;
   /** Has `listener` called once it aborts; not where it has already. */
   addEventListener(type: "abort", listener: () => void): void;
   /** Takes out what was added; does nothing where it was not. */

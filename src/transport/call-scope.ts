@@ -69,6 +69,10 @@ export class CallScope implements Deadlined, CallSignal {
     return this.dueMs - this.#surroundings.clock.now();
   }
 
+  isPastDeadline(): boolean {
+    return this.#timeoutMs !== undefined && this.#surroundings.clock.now() >= this.dueMs;
+  }
+
   get aborted(): boolean {
     return this.#state !== "open";
   }

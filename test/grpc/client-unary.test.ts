@@ -390,6 +390,23 @@ describe("a unary call's metadata", () => {
     await pair[Symbol.asyncDispose]();
   });
 
+  test("follows the object that the caller keeps and changes", async () => {
+    const { pair, client } = await pairWith(answerWell);
+    const headers: Record<string, string> = { "x-tenant": "a" };
+    for (let count = 0; count < 20; count++) await client.unary({}, { headers });
+    headers["x-tenant"] = "b";
+    await client.unary({}, { headers });
+    assert.equal(pair.calls.at(-1)?.headers.get("x-tenant"), "b");
+    for (let count = 0; count < 20; count++) await client.unary({}, { headers });
+    headers["x-more"] = "c";
+    await client.unary({}, { headers });
+    assert.equal(pair.calls.at(-1)?.headers.get("x-more"), "c");
+    for (let count = 0; count < 20; count++) await client.unary({}, { headers });
+    headers["x-more"] = "two\nlines";
+    assert.equal((await rejection(client.unary({}, { headers }))).code, Code.InvalidArgument);
+    await pair[Symbol.asyncDispose]();
+  });
+
   test("that cannot be sent fails the call before anything is sent", async () => {
     const { pair, client } = await pairWith(answerWell, { serverLimits: { maxHeaderListBytes: 1000 } });
     const forbidden = await rejection(client.unary({}, { headers: { connection: "close" } }));

@@ -3,6 +3,7 @@
 
 import type { ConnectError } from "@connectrpc/connect";
 import type { CallSignal } from "../../core/call-signal.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { Deadlined } from "../../core/deadline-queue.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
@@ -37,7 +38,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
     this.head = head;
   }
 
-  /** Starts the deadline and heeds the signal; false where it is over already. `timeoutMs` is more than 0. */
+  /** Starts the deadline, if the signal does not keep it, and heeds the signal; false where it is over already. `timeoutMs` is more than 0. */
   protected watch(timeoutMs: number | undefined, signal: CallSignal | undefined): boolean {
     if (signal !== undefined) {
       if (signal.aborted) {
@@ -48,7 +49,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
       this.#onAbort = () => this.cancel(aborted(signal));
       signal.addEventListener("abort", this.#onAbort);
     }
-    if (timeoutMs !== undefined) this.calls.deadlines.add(this, timeoutMs);
+    if (timeoutMs !== undefined && signal?.isPastDeadline === undefined) this.calls.deadlines.add(this, timeoutMs);
     return true;
   }
 
@@ -188,9 +189,13 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
     const { session, connection, clock, options } = this.calls;
     if (unprocessed) return refused(options.url, session.reason);
     // The peer's clock may be the faster one.
-    if (code === ErrorCode.cancel && this.nextDue !== undefined && clock.now() >= this.dueMs) return timedOut();
+    if (code === ErrorCode.cancel && this.#isPastDeadline(clock)) return timedOut();
     const isLost = connection.isOver || session.reason !== undefined;
     if (isLost || (code === ErrorCode.noError && connection.isExhausted)) return lost(options.url, session.reason);
     return wasReset(options.url, code);
+  }
+
+  #isPastDeadline(clock: Clock): boolean {
+    return this.nextDue === undefined ? (this.#signal?.isPastDeadline?.() ?? false) : clock.now() >= this.dueMs;
   }
 }
