@@ -56,6 +56,23 @@ describe("SessionTransport.unaryCall()", () => {
     assert.deepEqual([late.code, pair.calls.length], [Code.Canceled, 1]);
   });
 
+  test("leaves the deadline to a signal that keeps it, and takes CANCEL behind it for its passing", async () => {
+    for (const isPast of [false, true]) {
+      await using pair = await createGrpcPair();
+      const { signal, listeners } = createCallSignal();
+      const keeping = { ...signal, isPastDeadline: () => isPast };
+      const call = rejection(pair.transport.unaryCall(unary, keeping, 50, undefined, {}, none));
+      await pair.clock.advance(0);
+      assert.ok(pair.calls[0]?.fields.includes("50m"), String(pair.calls[0]?.fields));
+      await pair.clock.advance(60);
+      assert.deepEqual([pair.calls[0]?.resetCode, listeners.size], [undefined, 1]);
+      pair.calls[0]?.reset(8);
+      await pair.clock.advance(0);
+      assert.equal((await call).code, isPast ? Code.DeadlineExceeded : Code.Canceled);
+      assert.equal(listeners.size, 0);
+    }
+  });
+
   test("asks its recourse once, before it fails, and ends as that says", async () => {
     const refuse = (call: ServedCall) => call.reset(7);
     await using pair = await createGrpcPair({ onRequest: (call) => (pair.calls.length === 1 ? refuse : answer)(call) });
