@@ -5,7 +5,7 @@
 export interface ByteSocketListener {
   /** Bytes came: the first `length` of `bytes`, which may be reused after the call. */
   onBytes(bytes: Uint8Array, length: number): void;
-  /** The socket takes bytes again, after `write` said that enough waits. */
+  /** The socket takes bytes again, after `write` said that enough waits; or all are sent, so that it `isDrained`. Both may be told twice. */
   onWritable(): void;
   /** The socket is gone, either way. Once, and the last call. `error` is undefined where it was closed in order. */
   onClosed(error: unknown): void;
@@ -13,7 +13,10 @@ export interface ByteSocketListener {
 
 /** A connected stream of bytes, both ways. */
 export interface ByteSocket {
-  /** Whether all that was handed to `write` is sent, so that its chunks may change; always false where that is not known. */
+  /**
+   * Whether all that was handed to `write` is sent, so that its chunks may change; always false where that is not known. Where it becomes true
+   * after `write` came back, `onWritable` follows, but for a socket that ends: until then the chunks' memory is kept for this one alone.
+   */
   readonly isDrained: boolean;
   /** Starts reading. Once; nothing is told before. */
   start(listener: ByteSocketListener): void;

@@ -10,14 +10,23 @@ export function wrapNodeSocket(socket: Socket): ByteSocket {
 
 class NodeSocket implements ByteSocket {
   readonly #socket: Socket;
+  readonly #isTls: boolean;
+  #listener: ByteSocketListener | undefined;
   #error: unknown;
+  /** The system did not take all of what was written last before `write` came back. */
+  #isSlow = false;
+  readonly #onSent: () => void = () => {
+    if (this.isDrained) this.#listener?.onWritable();
+  };
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    this.#isTls = "encrypted" in socket;
   }
 
   start(listener: ByteSocketListener): void {
     const socket = this.#socket;
+    this.#listener = listener;
     socket.setNoDelay(true);
     socket.on("data", (bytes: Uint8Array) => listener.onBytes(bytes, bytes.length));
     socket.on("drain", () => listener.onWritable());
@@ -38,9 +47,16 @@ class NodeSocket implements ByteSocket {
     const socket = this.#socket;
     if (!socket.writable) return true;
     // Not corked: there are several only where there is much, and Bun puts what is corked into one piece by copying it.
-    for (const chunk of chunks) socket.write(chunk);
+    // The last is asked about where it will not be sent at once: TLS never does that, and a callback for what is costs a turn of its own.
+    const onSent = this.#isTls || this.#isSlow ? this.#onSent : undefined;
+    for (let index = 0; index < chunks.length; index++) {
+      const chunk = chunks[index];
+      if (chunk !== undefined) socket.write(chunk, index === chunks.length - 1 ? onSent : undefined);
+    }
+    const waitingBytes = socket.writableLength;
+    this.#isSlow = waitingBytes > 0;
     // Not what `write` says: that looks at the size of what it was given, though the system may have taken all of it at once.
-    return socket.writableLength < socket.writableHighWaterMark;
+    return waitingBytes < socket.writableHighWaterMark;
   }
 
   end(): void {

@@ -10,7 +10,7 @@ export const gzip: Compression = plain(compressionGzip);
 /** Brotli, for `sendCompression` and `acceptCompression`: `br`. Slower than gzip, and smaller; other gRPC programs seldom know it. */
 export const brotli: Compression = plain(compressionBrotli);
 
-/** As `compression`, but what it answers with is a Uint8Array and no Buffer. */
+/** As the compression, but what it unpacks is a Uint8Array and no Buffer: programs see it, in their messages. */
 function plain({ name, compress, decompress }: Compression): Compression {
   return {
     name,

@@ -59,6 +59,24 @@ describe("wrapWorkerSocket()", () => {
     wrapped.destroy();
   });
 
+  test("is drained when its stream took everything, and says so; not once it is gone", async () => {
+    const { socket, wrapped, told } = open();
+    assert.equal(wrapped.isDrained, true);
+    socket.stall(true);
+    wrapped.write([bytes("a")]);
+    await settled();
+    assert.equal(wrapped.isDrained, false);
+    assert.deepEqual(told, []);
+    socket.stall(false);
+    await until(() => wrapped.isDrained);
+    assert.deepEqual(told, ["writable"]);
+    socket.stall(true);
+    wrapped.write([bytes("b")]);
+    wrapped.destroy();
+    await settled();
+    assert.equal(wrapped.isDrained, false);
+  });
+
   test("says when enough waits, and when there is room again", async () => {
     const { socket, wrapped, told } = open();
     socket.stall(true);
@@ -68,9 +86,9 @@ describe("wrapWorkerSocket()", () => {
     await settled();
     assert.deepEqual(told, []);
     socket.stall(false);
-    await until(() => told.length > 0);
-    assert.deepEqual(told, ["writable"]);
-    await until(() => socket.written.length === 2);
+    await until(() => wrapped.isDrained);
+    assert.deepEqual(told, ["writable", "writable"], "room, and all is sent");
+    assert.equal(socket.written.length, 2);
     wrapped.destroy();
   });
 

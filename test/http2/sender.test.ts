@@ -81,12 +81,53 @@ describe("Sender", () => {
     );
     assert.deepEqual(pair.errors, []);
   });
+
+  test("copies of a borrowed body what cannot go at once, whatever holds it up", () => {
+    const head = Uint8Array.of(0, 0, 0, 0, 9);
+    for (const [bytes, isStuck] of [
+      [5000, false],
+      [5000, true],
+      [windowBytes - 5, false],
+      [windowBytes - 4, false],
+      [3_000_000, false],
+    ] as const) {
+      const { pair, stream, heard } = openOne();
+      pair.server.setWritable(!isStuck);
+      const body = new Uint8Array(bytes).map((_, index) => index % 251);
+      const expected = Buffer.concat([head, body]);
+      const isSent = pair.server.sendBorrowed(stream, head, body, true);
+      assert.equal(isSent, !isStuck && bytes + head.length <= windowBytes);
+      body.fill(255);
+      pair.server.setWritable(true);
+      pair.run();
+      assert.deepEqual(Buffer.concat(heard.data), expected, `${bytes} bytes`);
+      assert.equal(heard.ended, true);
+      assert.deepEqual(pair.errors, []);
+    }
+  });
+
+  test("sends a borrowed body behind what the stream was given before", () => {
+    const { pair, stream, heard } = openOne();
+    const first = new Uint8Array(windowBytes + 10).fill(1);
+    pair.server.sendData(stream, undefined, first, false);
+    const body = new Uint8Array(10_000).fill(2);
+    assert.equal(pair.server.sendBorrowed(stream, new Uint8Array(5), body, false), false);
+    body.fill(3);
+    pair.server.sendData(stream, undefined, Buffer.from("end"), true);
+    pair.run();
+    const expected = [first, new Uint8Array(5), new Uint8Array(10_000).fill(2), Buffer.from("end")];
+    assert.deepEqual(Buffer.concat(heard.data), Buffer.concat(expected));
+    assert.deepEqual(pair.errors, []);
+  });
 });
 
 /** A pair whose client hears, and a stream that the server answers with nothing but its head as yet. */
 function openOne() {
   const taken: Stream[] = [];
-  const pair = createHttp2Pair({ onStream: (_pair, stream) => taken.push(stream) });
+  const pair = createHttp2Pair({
+    client: { initialWindowBytes: windowBytes },
+    onStream: (_pair, stream) => taken.push(stream),
+  });
   const open = () => {
     const recorder = createRecorder(() => pair.client);
     recorder.stream = pair.client.open(recorder, pair.client.prepare(request), undefined, true);
@@ -95,7 +136,11 @@ function openOne() {
     assert.ok(stream !== undefined);
     pair.server.sendHeaders(stream, pair.server.prepare([":status", "200"]), undefined, false);
     pair.run();
-    return { stream, data: () => recorder.heard.data.map((piece) => Buffer.from(piece).toString()) };
+    return {
+      stream,
+      heard: recorder.heard,
+      data: () => recorder.heard.data.map((piece) => Buffer.from(piece).toString()),
+    };
   };
   return { pair, open, ...open() };
 }

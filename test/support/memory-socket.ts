@@ -67,6 +67,7 @@ export class MemorySocket implements ByteSocket {
     this.#isDelivering = true;
     for (const chunk of this.waiting.splice(0)) peer.#listener.onBytes(chunk, chunk.length);
     this.#isDelivering = false;
+    if (this.isDrained && !this.isEnded) this.#listener?.onWritable();
     if (this.isEnded && this.waiting.length === 0) this.destroy();
   }
 }

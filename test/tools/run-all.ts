@@ -21,7 +21,7 @@ const outsideSuites = [
 const help = `npm test -- [--runtime bun|deno|node]... [--jobs N] [--timeout SECONDS] [PART-OF-A-PATH]...
 
 Runs the test files whose path holds one of the given parts (all without one) on the given runtimes (all three without).
-  --jobs N           files at a time; default: one more than there are cores, as tests mostly wait
+  --jobs N           files at a time; default: two more than there are cores, as tests mostly wait
   --timeout SECONDS  longest that one file may take; default 120`;
 
 process.exitCode = await main(process.argv.slice(2));

@@ -65,7 +65,7 @@ export async function runFiles(
   files: readonly string[],
   options: RunOptions = {},
 ): Promise<FileResult[]> {
-  const { fileTimeoutMs = 120_000, jobs = availableParallelism() + 1 } = options;
+  const { fileTimeoutMs = 120_000, jobs = availableParallelism() + 2 } = options;
   // A test that starts another runtime finds it.
   process.env.PATH = [...runtimes.map(({ path }) => dirname(path)), process.env.PATH].join(delimiter);
   const queue = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })));

@@ -98,10 +98,10 @@ class WorkerByteSocket implements ByteSocket {
         this.#queue = [];
         await this.#writer.write(bytes);
         this.#waitingBytes -= bytes.length;
-        if (this.#isFull && this.#waitingBytes <= maxWaitingBytes && !this.#isGone) {
-          this.#isFull = false;
-          this.#listener?.onWritable();
-        }
+        if (this.#isGone) break;
+        const hasRoom = this.#isFull && this.#waitingBytes <= maxWaitingBytes;
+        if (hasRoom) this.#isFull = false;
+        if (hasRoom || (this.isDrained && !this.#isEnding)) this.#listener?.onWritable();
       }
       this.#isWriting = false;
       // The peer's end, or whoever destroys the socket, ends the reading.
