@@ -6,7 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Connection, ConnectionState, Connector } from "./connector.ts";
 
-/** A connection that dies younger than this counts as a failed attempt: a server that accepts and hangs up must not be hammered. */
+/** A connection that is lost younger than this counts as a failed attempt: a server that accepts and hangs up must not be hammered. */
 const provenAfterMs = 1000;
 
 /** What a subchannel needs. */
@@ -38,7 +38,7 @@ export class Subchannel {
   readonly #leaving = new Set<Connection>();
   #cancelRetry: (() => void) | undefined;
   #readySinceMs: number | undefined;
-  /** Since a connection last proved itself, the server asked a younger one to end. */
+  /** The server asked the last connection to end while it was young. */
   #hasLeftYoung = false;
 
   constructor(endpoint: Endpoint, options: SubchannelOptions) {
@@ -118,23 +118,25 @@ export class Subchannel {
 
   /**
    * After a loss: at once where the connection had proven itself, else after the backoff. A server that answered and asks us to leave is
-   * no fault, however young the connection; one that asks so of each new connection must not be hammered, either.
+   * no fault, and calls wait for the next connection; one that asks so of each gets a new one a second.
    */
   #reconnect(error: unknown, wasAskedTo: boolean): void {
     this.lastError = error;
+    const { clock } = this.#options;
     const readySinceMs = this.#readySinceMs;
     this.#readySinceMs = undefined;
-    const wasReady = readySinceMs !== undefined;
-    const isProven = wasReady && this.#options.clock.now() - readySinceMs >= provenAfterMs;
-    const isPardoned = wasReady && wasAskedTo && !this.#hasLeftYoung;
-    if (isProven || isPardoned) {
-      if (isProven) this.#backoff.reset();
+    const readyMs = readySinceMs === undefined ? undefined : clock.now() - readySinceMs;
+    const isProven = readyMs !== undefined && readyMs >= provenAfterMs;
+    if (isProven) this.#backoff.reset();
+    if (isProven || (readyMs !== undefined && wasAskedTo)) {
+      const pauseMs = isProven || !this.#hasLeftYoung ? 0 : provenAfterMs - readyMs;
       this.#hasLeftYoung = !isProven;
-      this.#open();
+      if (pauseMs === 0) this.#open();
+      else this.#cancelRetry = clock.schedule(pauseMs, () => this.#open());
       this.#move("connecting");
       return;
     }
-    this.#cancelRetry = this.#options.clock.schedule(this.#backoff.next(), () => this.#open());
+    this.#cancelRetry = clock.schedule(this.#backoff.next(), () => this.#open());
     this.#move("failing");
   }
 
