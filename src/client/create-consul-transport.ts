@@ -70,26 +70,30 @@ export function openConsulTransport(
   });
 }
 
-/** Those that a connector of the caller's own does not see; `clock` is everybody's, and of `tls` more is taken than its settings. */
-const connectorOptions: Readonly<Record<Exclude<keyof Http2ConnectorOptions, "clock" | "tls">, true>> = {
-  connectTimeoutMs: true,
-  maxReceiveBytes: true,
-  maxSendBytes: true,
-  acceptCompression: true,
-  sendCompression: true,
-  compressMinBytes: true,
-  keepalive: true,
+const ownConnector = "createHttp2Connector";
+const eitherConnector = `${ownConnector} or createNodeHttp2Connector`;
+
+/** Those that a connector of the caller's own does not see, and who takes them; `clock` is everybody's, and of `tls` more is taken than its settings. */
+const connectorOptions: Readonly<Record<Exclude<keyof Http2ConnectorOptions, "clock" | "tls">, string>> = {
+  connectTimeoutMs: eitherConnector,
+  maxReceiveBytes: eitherConnector,
+  maxSendBytes: ownConnector,
+  acceptCompression: ownConnector,
+  sendCompression: ownConnector,
+  compressMinBytes: ownConnector,
+  keepalive: ownConnector,
 };
 
 /** What would be lost without a word. Throws TypeError. */
 function refuseConnectorOptions(given: Partial<ConsulTransportSettings>): void {
   for (const [name, value] of Object.entries(given)) {
     const isSettings = name === "tls" && typeof value === "object";
-    if (value === undefined || !(isSettings || Object.hasOwn(connectorOptions, name))) continue;
+    const takers = isSettings ? eitherConnector : connectorOptions[name as keyof typeof connectorOptions];
+    if (value === undefined || takers === undefined) continue;
     // `true` stays of use: endpoints are https then.
     const rest = isSettings ? ', and say "tls: true" here' : "";
     throw new TypeError(
-      `Cannot use "connector" and "${name}" together as a connector has its own: give it to what creates that${rest}`,
+      `Cannot use "connector" and "${name}" together as a connector has its own: give it to ${takers}${rest}`,
     );
   }
 }

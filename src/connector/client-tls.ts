@@ -1,6 +1,8 @@
 // A client's TLS, from options to node:tls's own. Opens nothing.
 
 import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { describeValue } from "../core/describe-value.ts";
+import { checkAuthorities, checkKeyPair } from "../runtime/check-certificates.ts";
 
 /** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
 export interface ClientTlsOptions {
@@ -16,9 +18,17 @@ export interface ClientTlsOptions {
 
 /** Throws TypeError for options that would fail every connection, one by one. */
 export function checkClientTls(tls: ClientTlsOptions): void {
-  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+  if (typeof tls !== "object" || tls === null) {
+    throw new TypeError(
+      `Cannot create connector as "tls" must be an object of settings, like { ca }: received ${describeValue(tls)}`,
+    );
+  }
+  const { ca, cert, key } = tls;
+  if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
   }
+  if (ca !== undefined) checkAuthorities("create connector", ca);
+  if (cert !== undefined && key !== undefined) checkKeyPair("create connector", cert, key);
   try {
     createSecureContext(toSecureContext(tls));
   } catch (cause) {

@@ -1,6 +1,8 @@
 // What every connector is told, and the checks of it. Opens nothing.
 
 import type { Clock } from "../core/clock.ts";
+import { describeValue } from "../core/describe-value.ts";
+import { isCompression } from "../grpc/compression.ts";
 
 /** How a connection finds out that its server is gone without a word (gRFC A8). Times in milliseconds. */
 export interface KeepaliveOptions {
@@ -28,13 +30,15 @@ export interface ConnectorOptions {
 const minKeepaliveMs = 10_000;
 const maxMessageBytes = 0xffff_ffff;
 
-/** Throws RangeError for times and sizes outside their range. */
+/** Throws RangeError for times and sizes outside their range, TypeError for compressions that are none. */
 export function checkConnectorOptions(options: {
   readonly connectTimeoutMs: number;
   readonly maxReceiveBytes: number;
   readonly maxSendBytes?: number;
   readonly compressMinBytes?: number;
   readonly keepalive?: KeepaliveOptions | undefined;
+  readonly acceptCompression?: unknown;
+  readonly sendCompression?: unknown;
 }): void {
   const { connectTimeoutMs, maxReceiveBytes, maxSendBytes = 1, compressMinBytes = 0, keepalive } = options;
   check("connectTimeoutMs", connectTimeoutMs > 0, "> 0", connectTimeoutMs);
@@ -43,10 +47,24 @@ export function checkConnectorOptions(options: {
     check(name, isSize, `an integer from 1 to ${maxMessageBytes}`, value);
   }
   check("compressMinBytes", compressMinBytes >= 0, ">= 0", compressMinBytes);
+  checkCompressions(options.acceptCompression, options.sendCompression);
   if (keepalive === undefined) return;
   const { timeMs, timeoutMs = 1 } = keepalive;
   check("keepalive.timeMs", timeMs >= minKeepaliveMs, `>= ${minKeepaliveMs}`, timeMs);
   check("keepalive.timeoutMs", timeoutMs > 0, "> 0", timeoutMs);
+}
+
+function checkCompressions(accept: unknown, send: unknown): void {
+  if (accept !== undefined && !(Array.isArray(accept) && accept.every(isCompression))) {
+    throw badCompression("acceptCompression", "a list of compressions, like [gzip]", accept);
+  }
+  if (send !== undefined && !isCompression(send)) {
+    throw badCompression("sendCompression", "a compression, like gzip of lictor", send);
+  }
+}
+
+function badCompression(name: string, rule: string, value: unknown): TypeError {
+  return new TypeError(`Cannot create connector as "${name}" must be ${rule}: received ${describeValue(value)}`);
 }
 
 function check(name: string, isGood: boolean, rule: string, value: unknown): void {

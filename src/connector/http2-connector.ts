@@ -21,10 +21,10 @@ export interface Http2ConnectorOptions extends Omit<SocketConnectorOptions, "def
 
 /** Creates a connector over our own HTTP/2. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createHttp2Connector(options: Http2ConnectorOptions = {}): Connector {
-  const { tls = {}, ...others } = options;
+  const { tls = {}, acceptCompression = [gzip, brotli], ...others } = options;
   checkClientTls(tls);
   return createSocketConnector((endpoint, signal) => openSocket(endpoint, tls, signal), {
-    acceptCompression: [gzip, brotli],
+    acceptCompression,
     defer: flushSoon,
     ...others,
   });

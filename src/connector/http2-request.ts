@@ -11,6 +11,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import { markUnprocessed } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
+import { toFields } from "../grpc/metadata.ts";
 import { errorCodeName } from "../http2/error-code.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
@@ -52,7 +53,14 @@ export function sendHttp2Request(
       reject(getAbortSignalReason(signal));
       return;
     }
-    const headers = toHttp2Headers(request);
+    let headers: http2.OutgoingHttpHeaders;
+    try {
+      headers = toHttp2Headers(request);
+    } catch (error) {
+      context.onClosed();
+      reject(error);
+      return;
+    }
     const headerBytes = sizeOf(headers);
     if (headerBytes > maxHeaderBytes) {
       // Sent all the same, it would cost the whole session: nghttp2 closes it, Bun with every call on it.
@@ -254,7 +262,9 @@ class StreamBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array>
   }
 }
 
+/** Throws ConnectError, `invalid_argument`, for metadata that gRPC does not carry. */
 function toHttp2Headers(request: UniversalClientRequest): http2.OutgoingHttpHeaders {
+  toFields(request.header);
   const url = new URL(request.url);
   const headers: http2.OutgoingHttpHeaders = {
     ":method": request.method,

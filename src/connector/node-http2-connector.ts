@@ -26,9 +26,16 @@ export interface NodeHttp2ConnectorOptions extends ConnectorOptions {
   readonly tls?: ClientTlsOptions;
 }
 
+/** Options of `createHttp2Connector` alone; without types they would be lost without a word. */
+const othersOptions = ["maxSendBytes", "acceptCompression", "sendCompression", "compressMinBytes", "keepalive"];
+
 /** Creates a connector over node:http2. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}): Connector {
   const { connectTimeoutMs = 20_000, maxReceiveBytes = 4 * 1024 * 1024, tls = {}, clock = systemClock } = options;
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || !othersOptions.includes(name)) continue;
+    throw new TypeError(`Cannot create connector as "${name}" is an option of createHttp2Connector, not of this one`);
+  }
   checkConnectorOptions({ connectTimeoutMs, maxReceiveBytes });
   checkClientTls(tls);
   const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock };

@@ -73,14 +73,15 @@ export class SocketConnection implements Connection, SessionHost {
       if (this.state.type === "connecting") void this.close(new ConnectTimeout(this.endpoint.url, connectTimeoutMs));
     });
     this.#opening = new AbortController();
-    open(this.endpoint, this.#opening.signal).then(
-      (socket) => this.#onOpen(socket),
-      (error: unknown) => {
+    open(this.endpoint, this.#opening.signal)
+      .then((socket) => this.#onOpen(socket))
+      // The opener's own words, or a socket's that cannot even be started.
+      .catch((error: unknown) => {
         this.#opening = undefined;
+        this.#isClosing = true;
         this.#close(error);
         this.#gone.resolve();
-      },
-    );
+      });
   }
 
   drain(): Promise<void> {
@@ -155,10 +156,16 @@ export class SocketConnection implements Connection, SessionHost {
   onSettings(): void {
     const session = this.#session;
     if (this.state.type !== "connecting" || session === undefined) return;
+    try {
+      this.#keepalive = this.#startKeepalive(session);
+      const keepalive = this.#keepalive;
+      this.#transport.begin(session, keepalive === undefined ? undefined : () => keepalive.onStream());
+    } catch (error) {
+      // Thrown into the socket's callback, it would end the process.
+      void this.close(error);
+      return;
+    }
     this.#cancelConnectTimeout?.();
-    this.#keepalive = this.#startKeepalive(session);
-    const keepalive = this.#keepalive;
-    this.#transport.begin(session, keepalive === undefined ? undefined : () => keepalive.onStream());
     this.#move({ type: "ready", sinceMs: this.#options.clock.now() });
   }
 

@@ -19,7 +19,7 @@ export type SocketOpener = (endpoint: Endpoint, signal: AbortSignal) => Promise<
 export interface SocketConnectorOptions extends ConnectorOptions {
   /** Largest message sent to a server, in bytes before compression. Larger ones fail with `resource_exhausted`. Default 4 GiB - 1. */
   readonly maxSendBytes?: number;
-  /** What answers may be compressed with, the most wanted first; empty for nothing. Default gzip; of `createHttp2Connector` gzip and brotli. */
+  /** What answers may be compressed with, the most wanted first; empty for nothing. Default gzip and brotli; of `createSocketConnector` and on Workers gzip. */
   readonly acceptCompression?: readonly Compression[];
   /** What messages are compressed with that have at least `compressMinBytes`. The server must know it: gRPC has no way to ask. Default: none. */
   readonly sendCompression?: Compression;
@@ -34,7 +34,7 @@ export interface SocketConnectorOptions extends ConnectorOptions {
   readonly defer?: (run: () => void, isBusy: boolean) => void;
 }
 
-/** Creates a connector over what `open` opens. Throws RangeError for options outside their range; opens nothing. */
+/** Creates a connector over what `open` opens. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createSocketConnector(open: SocketOpener, options: SocketConnectorOptions = {}): Connector {
   const resolved = {
     connectTimeoutMs: options.connectTimeoutMs ?? 20_000,

@@ -5,7 +5,7 @@ import { describeAddress, describeValue } from "../core/describe-value.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type ConsulAddress, parseConsulAddress } from "./consul-address.ts";
 
-/** How to reach and speak to a Consul agent. Empty texts count as absent. */
+/** How to reach and speak to a Consul agent. Empty texts count as absent, but for `address`: a variable that is not set names no agent. */
 export interface ConsulClientOptions {
   /**
    * Base URL of the agent, with or without a path prefix; a missing scheme means http, a missing port the scheme's own. Credentials
@@ -77,7 +77,7 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
     clock = systemClock,
     headers = {},
   } = options;
-  const address = parseConsulAddress(checkText("address", options.address) ?? "http://127.0.0.1:8500");
+  const address = parseConsulAddress(addressOf(options.address));
   if (!(timeoutMs > 0)) {
     throw new RangeError(`Cannot create a Consul client as "timeoutMs" must be > 0: received ${timeoutMs}`);
   }
@@ -137,6 +137,13 @@ function checkToken(token: unknown): string | undefined {
     throw new TypeError("Cannot send the Consul token as it must be visible ASCII without spaces or line ends");
   }
   return token;
+}
+
+function addressOf(address: string | undefined): string {
+  if (address === "") {
+    throw new TypeError('Cannot create a Consul client as "address" must name an agent: received ""');
+  }
+  return checkText("address", address) ?? "http://127.0.0.1:8500";
 }
 
 function checkText(name: string, text: unknown): string | undefined {

@@ -7,6 +7,14 @@ import type { Compression } from "@connectrpc/connect/protocol";
 /** Messages smaller than this are sent as they are, unless the user says otherwise; in bytes. */
 export const defaultCompressMinBytes = 1024;
 
+/** Whether a value is a compression, whose name can stand in a header. */
+export function isCompression(value: unknown): value is Compression {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, compress, decompress } = value as Partial<Record<keyof Compression, unknown>>;
+  const isName = typeof name === "string" && /^[\w.+-]+$/.test(name);
+  return isName && typeof compress === "function" && typeof decompress === "function";
+}
+
 /** The compression called `name`; undefined where it is not in the list. */
 export function findCompression(list: readonly Compression[], name: string): Compression | undefined {
   for (const compression of list) if (compression.name === name) return compression;

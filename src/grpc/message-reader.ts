@@ -19,11 +19,12 @@ export interface PartialBytes {
 
 /**
  * What a message in pieces may hold, in times of what came, whatever length it claims: enough that most are given their whole length with
- * the first frame, less where others hold much. At least `minBytes`.
+ * the first frame, less where all together would then hold more than `generousPart` of what they may. At least `minBytes`.
  */
 const minBytes = 1024;
-const growth = 256;
+const growth = 512;
 const modestGrowth = 4;
+const generousPart = 1 / 16;
 
 const none: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
@@ -130,16 +131,22 @@ export class MessageReader {
 
   #grow(needed: number): void {
     const shared = this.#shared;
-    const isModest = shared !== undefined && shared.bytes * 2 > shared.maxBytes;
-    const size = Math.min(this.#length, Math.max(needed * (isModest ? modestGrowth : growth), minBytes));
+    let size = this.#sizeFor(needed, growth);
     if (shared !== undefined) {
-      const bytes = shared.bytes + size - this.#partial.length;
-      if (bytes > shared.maxBytes) {
+      const others = shared.bytes - this.#partial.length;
+      if (others + size > shared.maxBytes * generousPart) size = this.#sizeFor(needed, modestGrowth);
+      // Rather all that is left than just what is needed: the next piece would have everything moved again.
+      size = Math.min(size, shared.maxBytes - others);
+      if (size < needed) {
         throw new ConnectError("too many messages of this connection are not whole", Code.ResourceExhausted);
       }
-      shared.bytes = bytes;
+      shared.bytes = others + size;
     }
     // Frees the smaller one at once: a garbage collector that has to do it runs again and again over large messages.
     this.#partial = this.#has === 0 ? new Uint8Array(size) : new Uint8Array(this.#partial.buffer.transfer(size));
+  }
+
+  #sizeFor(needed: number, times: number): number {
+    return Math.min(this.#length, Math.max(needed * times, minBytes));
   }
 }

@@ -9,7 +9,8 @@ const upgradeField = "http2-settings";
 
 /**
  * Names in lower case and values in turn; undefined where there are none. Throws ConnectError, `invalid_argument`, for what HTTP/2 does
- * not carry: names that are no tokens or belong to HTTP/1.1's connections, values beyond one visible character a byte.
+ * not carry: names that are no tokens or belong to HTTP/1.1's connections, values beyond printable ASCII;
+ * nor gRPC: `-bin` fields that are not in base64.
  */
 export function toFields(init: HeadersInit | undefined): string[] | undefined {
   if (init === undefined || init === null) return undefined;
@@ -86,10 +87,20 @@ function checkedValue(name: string, value: unknown): string {
   }
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if ((code >= 32 && code <= 126) || code === 9 || (code >= 128 && code <= 255)) continue;
-    throw invalid(`Cannot send the header "${name}" as its value has a character that HTTP does not carry`);
+    if (code >= 32 && code <= 126) continue;
+    throw invalid(`Cannot send the header "${name}" as its value must be printable ASCII: bytes go in a -bin header`);
+  }
+  if (name.endsWith("-bin") && !text.split(",").every((one) => isBase64(one.trim()))) {
+    throw invalid(`Cannot send the header "${name}" as its value must be base64: see encodeBinaryHeader() of Connect`);
   }
   return text;
+}
+
+/** RFC 4648, section 4, with padding or without. */
+function isBase64(text: string): boolean {
+  const digits = text.replace(/={1,2}$/, "");
+  const isWhole = digits.length === text.length ? digits.length % 4 !== 1 : text.length % 4 === 0;
+  return isWhole && !/[^A-Za-z0-9+/]/.test(digits);
 }
 
 function isSpace(code: number): boolean {

@@ -8,7 +8,7 @@ export interface ConnectionLimits {
   readonly maxConcurrentStreams: number;
   /** Receive window of a stream at first, 65535 to 2^31-1. Default 256 KiB. */
   readonly initialWindowBytes: number;
-  /** How far a stream's window grows while a fast sender fills it. Default 4 MiB. */
+  /** How far a stream's window grows while what comes is read at once. Default 4 MiB. */
   readonly maxWindowBytes: number;
   /** Receive window of the connection. It opens again as data comes, as long as less than `maxHeldBytes` waits to be consumed. Default 4 MiB. */
   readonly connectionWindowBytes: number;

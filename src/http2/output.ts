@@ -8,8 +8,13 @@ const slabBytes = 256 * 1024;
 const minLeftover = 2048;
 /** Slabs kept for the next who writes. */
 const maxPooled = 16;
-/** Slabs whose bytes a socket may hold before they are given up for lost: others take their place. */
-const maxLent = 64;
+/**
+ * Loans to a socket that are remembered, each of one slab: 2 MiB at most, beside what the last `take` lent. Older ones are given up for
+ * lost: such a slab lives as long as the socket keeps it, and never begins anew.
+ */
+const maxLent = 8;
+/** Less than this is copied for a socket that has not sent all: a few bytes would keep a whole slab for as long as that takes. */
+const worthyLoanBytes = 16 * 1024;
 
 interface Slab {
   readonly bytes: Uint8Array;
@@ -35,8 +40,8 @@ export class Output {
   readonly #chunks: Uint8Array[] = [];
   #chunkBytes = 0;
   /** Slabs that `#chunks` lie in, and those that sockets were handed bytes of. */
-  #filled: Slab[] = [];
-  #lent: Slab[] = [];
+  readonly #filled: Slab[] = [];
+  readonly #lent: Slab[] = [];
 
   /** Bytes to send. */
   get length(): number {
@@ -81,8 +86,15 @@ export class Output {
   take(write: (chunk: Uint8Array) => void): void {
     this.#release();
     const chunks = this.#chunks;
+    const bytes = this.#chunkBytes;
     this.#chunkBytes = 0;
-    if (this.#lent.length > maxLent) this.#lent = [];
+    // Something is lent as long as not all is sent: the last loan is never given up.
+    if (this.#lent.length > 0 && bytes < worthyLoanBytes) {
+      if (bytes > 0) write(joined(chunks.splice(0), bytes));
+      giveBack(this.#filled);
+      return;
+    }
+    while (this.#lent.length > maxLent) this.#lent.shift();
     for (const slab of this.#filled) this.#lent.push(slab);
     this.#filled.length = 0;
     if (chunks.length === 1) {
@@ -96,13 +108,7 @@ export class Output {
 
   /** Everything that was handed out is sent: what it lay in is written again. */
   reclaim(): void {
-    const lent = this.#lent;
-    for (let slab = lent.pop(); slab !== undefined; slab = lent.pop()) {
-      slab.users--;
-      if (slab.users > 0) continue;
-      slab.from = 0;
-      putBack(slab);
-    }
+    giveBack(this.#lent);
   }
 
   /** Gives back the rest of the slab. */
@@ -123,6 +129,26 @@ export class Output {
     this.pos = 0;
     this.frameAt = -1;
     this.#from = 0;
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+/** Ends one use of each of `slabs`, and empties it. */
+function giveBack(slabs: Slab[]): void {
+  for (let slab = slabs.pop(); slab !== undefined; slab = slabs.pop()) {
+    slab.users--;
+    if (slab.users > 0) continue;
+    slab.from = 0;
+    putBack(slab);
   }
 }
 

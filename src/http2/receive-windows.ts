@@ -14,7 +14,7 @@ export class ReceiveWindows {
   #unannounced = 0;
   /** Data of all streams that nobody has consumed. */
   #heldBytes = 0;
-  /** What a stream's window is opened up to. Grows for all: streams of one peer are alike. */
+  /** What a stream's window is opened up to. Grows, for all, with every half of it that one stream brought and its reader read. */
   #target: number;
   #stopped = false;
 
@@ -80,7 +80,8 @@ export class ReceiveWindows {
     // Half of what this stream was opened to: the target may have grown since, by other streams.
     const opened = stream.receiveWindow + stream.heldBytes + stream.consumedBytes;
     if (stream.consumedBytes * 2 < Math.min(opened, this.#target)) return;
-    // Half a window at a time is what a bulk stream uses, and its reader keeps up: it could use more.
+    // Its reader keeps up: the next window is larger, in however long this one came. A fast sender is spared the wait; a slow one has no use
+    // for it until its reader stops: what nobody reads then is bounded for all streams together, by the connection's window.
     if (stream.heldBytes * 4 < this.#target && this.#target < this.#limits.maxWindowBytes) {
       this.#target = Math.min(this.#target * 2, this.#limits.maxWindowBytes);
     }

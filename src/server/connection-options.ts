@@ -43,8 +43,9 @@ export interface ServerConnectionOptions {
   readonly maxConnectionIdleMs?: number;
   /**
    * How long a client may read nothing of an answer that waits for it, its flow-control window shut, in milliseconds, at least 1000, and up
-   * to a quarter more: the stream is reset then, and the connection closed where its own window is shut. Until then the answer is held in
-   * memory. Default 300000: readers may pause. Infinity: as long as they like. Only with `http2: "lictor"`.
+   * to a quarter more; less than 1 KiB in that time counts as nothing. The stream is reset then, and the connection closed where its own
+   * window is shut; `logger` is told at `debug`. Until then the answer is held in memory. Default 300000: readers may pause. Infinity: as
+   * long as they like. Only with `http2: "lictor"`.
    */
   readonly maxReaderPauseMs?: number;
 }

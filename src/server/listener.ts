@@ -103,7 +103,7 @@ export function createListener(options: ListenerOptions): Listener {
           hold(socket);
           sniff(socket);
         })
-      : createTlsFront(tls, firstBytesTimeoutMs, (socket) => {
+      : createTlsFront(tls, firstBytesTimeoutMs, logger, (socket) => {
           hold(socket);
           if (socket.alpnProtocol) handOver(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
           // node:http2 turns away whoever has no ALPN.

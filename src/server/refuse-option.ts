@@ -1,5 +1,7 @@
 // How a bad option of `serve` is named to whoever gave it.
 
+import { describeValue } from "../core/describe-value.ts";
+
 /** Throws: TypeError, or what is given. */
 export function refuseOption(
   option: string,
@@ -12,5 +14,5 @@ export function refuseOption(
 
 /** Texts in quotes: "5" is no number, and "" is something. */
 function quote(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? JSON.stringify(value) : describeValue(value);
 }

@@ -6,7 +6,7 @@ import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
-import { defaultCompressMinBytes } from "../grpc/compression.ts";
+import { defaultCompressMinBytes, isCompression } from "../grpc/compression.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { AdvertiseOptions } from "./announced-address.ts";
 import {
@@ -139,6 +139,9 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   if (tls?.requireClientCert === true && tls.ca === undefined) {
     refuseOption("tls.ca", "must be given with tls.requireClientCert", tls.ca);
   }
+  if (tls?.ca !== undefined && tls.requireClientCert !== true) {
+    refuseOption("tls.ca", 'is used only with "tls.requireClientCert" true', tls.requireClientCert);
+  }
   if (options.service !== undefined && options.consul === undefined) {
     refuseOption("service", 'is used only with "consul"', typeof service === "string" ? service : service.name);
   }
@@ -170,7 +173,7 @@ function checkInteger(option: string, value: number, min: number, max: number): 
 function checkSendCompression(compression: Compression | undefined, http2: "lictor" | "node"): void {
   if (compression === undefined) return;
   const option = "sendCompression";
-  if (typeof compression?.name !== "string" || typeof compression.compress !== "function") {
+  if (!isCompression(compression)) {
     refuseOption(option, "must be a compression, like gzip or brotli of lictor", compression);
   }
   if (http2 !== "lictor") refuseOption(option, 'is used only with "http2" lictor', compression.name);

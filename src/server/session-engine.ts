@@ -73,7 +73,7 @@ class Connection implements SessionHost {
   readonly #onGone: () => void;
 
   constructor(socket: Socket, options: SessionEngineOptions, serving: GrpcServing, onGone: () => void) {
-    const { clock, life, maxConcurrentStreams, maxReaderPauseMs, random } = options;
+    const { clock, life, logger, maxConcurrentStreams, maxReaderPauseMs, random } = options;
     this.#options = options;
     this.#onGone = onGone;
     this.#session = new Http2Session({
@@ -86,7 +86,7 @@ class Connection implements SessionHost {
       defer: process.nextTick,
     });
     this.#grpc = new GrpcSession(this.#session.connection, serving, () => this.#session.reason);
-    this.#life = new ConnectionLife({ session: this.#session, limits: life, clock, random });
+    this.#life = new ConnectionLife({ session: this.#session, limits: life, clock, random, logger });
   }
 
   start(): void {

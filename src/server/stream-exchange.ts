@@ -8,7 +8,7 @@ import type { Logger } from "../core/logger.ts";
 import { ByteQueue } from "../grpc/server/byte-queue.ts";
 import type { CallTracker, TrackedCall } from "../grpc/server/call-tracker.ts";
 import type { RoomQueue } from "../grpc/server/room-queue.ts";
-import { whyReset } from "../grpc/server/why-reset.ts";
+import { logReset, whyReset } from "../grpc/server/why-reset.ts";
 import { noBytes } from "../http2/byte-buffer.ts";
 import type { Http2Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/error-code.ts";
@@ -90,7 +90,8 @@ class StreamExchange implements StreamListener, TrackedCall {
   }
 
   onReset(code: number): void {
-    const { connection, whyOver } = this.#options;
+    const { connection, logger, whyOver } = this.#options;
+    logReset(logger, connection, this.#stream, code);
     if (!this.#isAnswered) this.#client.abort(whyReset(connection, this.#stream, code, whyOver()));
     const gone = new ConnectError("the client went away before its request was complete", Code.Canceled);
     this.#body.finish(gone);

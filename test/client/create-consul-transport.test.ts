@@ -11,6 +11,7 @@ import {
 } from "../../src/client/create-consul-transport.ts";
 import { type ConsulClient, createConsulClient } from "../../src/consul/consul-client.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { gzip } from "../../src/runtime/zlib-compression.ts";
 import type { Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
@@ -150,6 +151,20 @@ for (const kind of agentKinds) {
   });
 }
 
+test("createConsulTransport() refuses settings that no call could use", () => {
+  const bad: readonly [options: object, message: RegExp][] = [
+    [{ acceptCompression: gzip }, /^Cannot create connector as "acceptCompression" must be /],
+    [{ acceptCompression: ["gzip"] }, /^Cannot create connector as "acceptCompression" must be /],
+    [{ sendCompression: "gzip" }, /^Cannot create connector as "sendCompression" must be /],
+    [{ tls: { ca: "tls/ca.pem" } }, /^Cannot create connector as "tls.ca" must be a certificate in PEM/],
+    [{ consul: "" }, /^Cannot create a Consul client as "address" must name an agent: received ""$/],
+    [{ consul: { address: "" } }, /^Cannot create a Consul client as "address" must name an agent: received ""$/],
+  ];
+  for (const [options, message] of bad) {
+    assert.throws(() => createConsulTransport({ service: "x", ...options }), { name: "TypeError", message });
+  }
+});
+
 describe("createConsulTransport() with a connector", () => {
   const connector: Connector = () => {
     throw new Error("not opened");
@@ -170,7 +185,8 @@ describe("createConsulTransport() with a connector", () => {
       assert.throws(() => createConsulTransport({ ...options, service: "x", connector }), {
         name: "TypeError",
         message:
-          `Cannot use "connector" and "${name}" together as a connector has its own: give it to what creates that` +
+          `Cannot use "connector" and "${name}" together as a connector has its own: give it to createHttp2Connector` +
+          (["connectTimeoutMs", "maxReceiveBytes", "tls"].includes(name) ? " or createNodeHttp2Connector" : "") +
           (name === "tls" ? ', and say "tls: true" here' : ""),
       });
     });

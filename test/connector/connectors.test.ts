@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { Code, createClient } from "@connectrpc/connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { type ClientTlsOptions, createNodeHttp2Connector } from "../../src/connector/node-http2-connector.ts";
 import { callFate } from "../../src/core/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
@@ -114,6 +116,14 @@ for (const kind of connectorKinds)
       assert.equal(large.code, Code.ResourceExhausted);
       assert.equal(callFate(large), "maybe-processed");
       assert.equal((await client.unary({})).server, "p");
+      for (const [name, value] of [
+        ["x-name", "gr\u00fc\u00df"],
+        ["x-bin", "!"],
+      ]) {
+        const refused = await rejection(client.unary({}, { headers: [[name, value]] as HeadersInit }));
+        assert.equal(refused.code, Code.InvalidArgument);
+        assert.match(refused.rawMessage, new RegExp(`^Cannot send the header "${name}"`));
+      }
       const near = await client.unary({ text: "near" }, { headers: { "x-large": "x".repeat(8_000) } });
       assert.equal(near.text, "near");
       const slow = setTimeout(() => void connection.close(new Error("drain() hangs")), 2000);
@@ -400,4 +410,47 @@ for (const kind of connectorKinds)
       assert.throws(() => kind.create({ maxReceiveBytes: 1.5 }), RangeError);
       assert.throws(() => kind.create({ tls: { cert: "x" } }), TypeError);
     });
+
+    test("rejects TLS settings that no connection could use, on every runtime", () => {
+      const { ca, client: own, stranger } = makeCertificates();
+      const bad: readonly [tls: unknown, rule: string][] = [
+        [true, '"tls" must be an object of settings, like { ca }: received true'],
+        [null, '"tls" must be an object of settings, like { ca }: received null'],
+        [{ ca: "tls/ca.pem" }, '"tls.ca" must be a certificate in PEM: received something else'],
+        [{ ca: "" }, '"tls.ca" must be a certificate in PEM: received something else'],
+        [{ ca: [] }, '"tls.ca" must be a certificate in PEM: received something else'],
+        [{ ca: [ca, "x"] }, '"tls.ca" must be a certificate in PEM: received something else'],
+        [{ cert: "x", key: own.key }, '"tls.cert" must be a certificate in PEM: received something else'],
+        [{ cert: own.cert, key: "x" }, '"tls.key" must be an unencrypted private key in PEM: received something else'],
+        [{ cert: own.cert, key: stranger.key }, '"tls.key" must be the key of "tls.cert": received another'],
+      ];
+      for (const [tls, rule] of bad) {
+        assert.throws(() => kind.create({ tls: tls as ClientTlsOptions }), {
+          name: "TypeError",
+          message: `Cannot create connector as ${rule}`,
+        });
+      }
+      // As files of authorities are: with comments, and several of them.
+      kind.create({ tls: { ca: `# one\n\n${ca}\n${own.cert}`, ...own } });
+    });
   });
+
+describe("createNodeHttp2Connector()", () => {
+  test("refuses options that only createHttp2Connector has", () => {
+    const { connectTimeoutMs, ...others } = {
+      connectTimeoutMs: 1000,
+      maxSendBytes: 1,
+      acceptCompression: [],
+      sendCompression: compressionGzip,
+      compressMinBytes: 0,
+      keepalive: { timeMs: 10_000 },
+    };
+    for (const [name, value] of Object.entries(others)) {
+      assert.throws(() => createNodeHttp2Connector({ connectTimeoutMs, [name]: value }), {
+        name: "TypeError",
+        message: `Cannot create connector as "${name}" is an option of createHttp2Connector, not of this one`,
+      });
+      createNodeHttp2Connector({ connectTimeoutMs, [name]: undefined });
+    }
+  });
+});

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+import { createHttp2Connector } from "../../src/connector/http2-connector.ts";
 import {
   createSocketConnector,
   type SocketConnectorOptions,
   type SocketOpener,
 } from "../../src/connector/socket-connector.ts";
 import { callFate } from "../../src/core/call-fate.ts";
+import { streamGzip } from "../../src/grpc/compression.ts";
 import { Http2Session } from "../../src/http2/session.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import type { Connection, ConnectionState, Connector } from "../../src/transport/connector.ts";
@@ -281,5 +284,70 @@ describe("createSocketConnector()", () => {
       { keepalive: { timeMs: 10_000, timeoutMs: 0 } },
     ];
     for (const options of bad) assert.throws(() => createSocketConnector(open, options), RangeError);
+  });
+
+  test("rejects compressions that are none", () => {
+    const open: SocketOpener = () => Promise.reject(new Error("not opened"));
+    const bad: readonly [options: object, received: string][] = [
+      [
+        { acceptCompression: streamGzip },
+        '"acceptCompression" must be a list of compressions, like [gzip]: received object',
+      ],
+      [
+        { acceptCompression: ["gzip"] },
+        '"acceptCompression" must be a list of compressions, like [gzip]: received a list',
+      ],
+      [{ sendCompression: "gzip" }, '"sendCompression" must be a compression, like gzip of lictor: received string'],
+      [
+        { sendCompression: [streamGzip] },
+        '"sendCompression" must be a compression, like gzip of lictor: received a list',
+      ],
+    ];
+    for (const [options, rule] of bad) {
+      for (const create of [() => createSocketConnector(open, options), () => createHttp2Connector(options)]) {
+        assert.throws(create, { name: "TypeError", message: `Cannot create connector as ${rule}` });
+      }
+    }
+    createSocketConnector(open, { acceptCompression: [], sendCompression: streamGzip });
+  });
+
+  test("closes where the socket cannot be started", async () => {
+    const clock = createManualClock();
+    const connector = createSocketConnector(
+      async () => {
+        const [near] = createSocketPair();
+        near.start = () => {
+          throw new Error("is locked");
+        };
+        return near;
+      },
+      { clock },
+    );
+    const { connection, states } = watch(connector);
+    connection.connect();
+    await clock.advance(5);
+    assert.match(String(reasonOf(states)), /^Error: is locked$/);
+    await connection.close();
+    assert.equal(clock.pending, 0);
+  });
+
+  test("closes where the session cannot begin, and throws nothing into the socket", async () => {
+    let isGood = true;
+    const moody: Compression = {
+      ...streamGzip,
+      get name(): string {
+        if (isGood) return "gzip";
+        throw new Error("no name today");
+      },
+    };
+    const { clock, connector } = setUp({ acceptCompression: [moody] });
+    isGood = false;
+    const { connection, states } = watch(connector);
+    connection.connect();
+    await clock.advance(5);
+    assert.match(String(reasonOf(states)), /no name today/);
+    await connection.close();
+    await clock.advance(3000);
+    assert.equal(clock.pending, 0);
   });
 });

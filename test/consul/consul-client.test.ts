@@ -17,11 +17,12 @@ test("createConsulClient() takes an address, options or nothing", () => {
   assert.equal(createConsulClient().address, "http://127.0.0.1:8500");
   assert.equal(createConsulClient("10.0.0.1:8501").address, "http://10.0.0.1:8501");
   assert.equal(createConsulClient({ address: "https://me:pw@consul.example/x/" }).address, "https://consul.example/x");
-  assert.equal(createConsulClient({ address: "" }).address, "http://127.0.0.1:8500");
 });
 
 test("createConsulClient() throws when an option cannot be meant", () => {
   const bad: [options: unknown, kind: typeof TypeError | typeof RangeError][] = [
+    ["", TypeError],
+    [{ address: "" }, TypeError],
     [{ address: "ftp://x" }, TypeError],
     [{ address: 8500 }, TypeError],
     [{ address: "unix:///run/consul.sock" }, TypeError],

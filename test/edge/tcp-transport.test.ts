@@ -261,6 +261,8 @@ describe("createEdgeTcpTransport()", () => {
       [{ connect: "tcp" }, /"connect" must be a function: received string/],
       [{ connectTimeoutMs: 0 }, /"connectTimeoutMs" must be > 0/],
       [{ maxReceiveBytes: 0 }, /"maxReceiveBytes"/],
+      [{ acceptCompression: "gzip" }, /"acceptCompression" must be a list of compressions/],
+      [{ sendCompression: "gzip" }, /"sendCompression" must be a compression/],
       [{ endpoints: undefined }, /must say where the servers are/],
     ];
     for (const [options, message] of bad) {

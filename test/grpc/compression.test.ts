@@ -5,13 +5,30 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { plainBytes } from "../../src/core/plain-bytes.ts";
-import { compressionNames, findCompression, streamGzip, takesCompression } from "../../src/grpc/compression.ts";
+import {
+  compressionNames,
+  findCompression,
+  isCompression,
+  streamGzip,
+  takesCompression,
+} from "../../src/grpc/compression.ts";
 
 const list = [compressionGzip, compressionBrotli];
 
 function isCode(code: Code): (error: unknown) => boolean {
   return (error) => error instanceof ConnectError && error.code === code;
 }
+
+describe("isCompression()", () => {
+  test("knows a compression from what is none", () => {
+    for (const one of [...list, streamGzip, { ...streamGzip, name: "x-my.own+1" }])
+      assert.equal(isCompression(one), true);
+    const names = ["", "a,b", "a b", "ü", 5].map((name) => ({ ...streamGzip, name }));
+    for (const one of ["gzip", null, undefined, 5, {}, list, { name: "gzip" }, ...names]) {
+      assert.equal(isCompression(one), false);
+    }
+  });
+});
 
 describe("takesCompression()", () => {
   test("finds a name among those that the peer accepts", () => {

@@ -134,6 +134,56 @@ describe("MessageReader", () => {
     assert.equal(shared.bytes, 0);
   });
 
+  test("makes room for a message of a few MiB once, and for many that are only claimed as they come", () => {
+    const mib = 1024 * 1024;
+    const piece = new Uint8Array(16_384);
+    for (const length of [mib, 4 * mib]) {
+      const shared = { bytes: 0, maxBytes: 256 * mib };
+      const messages: Uint8Array[] = [];
+      const reader = new MessageReader(4 * mib, shared);
+      putMessageHead(piece, 0, length, false);
+      reader.read(piece, 0, piece.length, createSink());
+      assert.equal(shared.bytes, length);
+      const rest = new Uint8Array(length - piece.length + 5);
+      reader.read(rest, 0, rest.length, { onMessage: (message) => messages.push(message) });
+      assert.deepEqual([messages[0]?.length, shared.bytes], [length, 0]);
+    }
+    for (const [count, most] of [
+      [32, 18],
+      [1000, 80],
+    ] as const) {
+      const shared = { bytes: 0, maxBytes: 256 * mib };
+      putMessageHead(piece, 0, 4 * mib, false);
+      const readers = Array.from({ length: count }, () => new MessageReader(4 * mib, shared));
+      for (const reader of readers) reader.read(piece, 0, piece.length, createSink());
+      assert.ok(shared.bytes <= most * mib, `${count} hold ${shared.bytes} bytes`);
+      for (const reader of readers) reader.release();
+      assert.equal(shared.bytes, 0);
+    }
+  });
+
+  test("takes what comes as long as it fits, though more would be kept free for it otherwise", () => {
+    const shared = { bytes: 0, maxBytes: 100 };
+    const sink = createSink();
+    const first = new MessageReader(100, shared);
+    const bytes = framed("x".repeat(60));
+    first.read(bytes, 0, 6, sink);
+    const second = new MessageReader(100, shared);
+    const long = framed("y".repeat(90));
+    second.read(long, 0, 5 + 30, sink);
+    assert.equal(shared.bytes, 100);
+    second.read(long, 35, 5 + 40, sink);
+    assert.throws(() => second.read(long, 45, 46, sink), isCode(Code.ResourceExhausted));
+    first.read(bytes, 6, bytes.length, sink);
+    assert.equal(shared.bytes, 40);
+    second.read(long, 45, long.length, sink);
+    assert.deepEqual(sink.messages, [
+      ["x".repeat(60), false],
+      ["y".repeat(90), false],
+    ]);
+    assert.equal(shared.bytes, 0);
+  });
+
   test("holds memory for what came, not for what is claimed", () => {
     const readers: MessageReader[] = [];
     const head = new Uint8Array(6);

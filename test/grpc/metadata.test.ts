@@ -41,16 +41,7 @@ describe("toFields()", () => {
   });
 
   test("trims values and keeps what Headers keeps", () => {
-    assert.deepEqual(toFields({ a: "  x y\t", b: "", c: "\r\nz\n", d: "gr\u00fc\u00df" }), [
-      "a",
-      "x y",
-      "b",
-      "",
-      "c",
-      "z",
-      "d",
-      "gr\u00fc\u00df",
-    ]);
+    assert.deepEqual(toFields({ a: "  x y\t", b: "", c: "\r\nz\n" }), ["a", "x y", "b", "", "c", "z"]);
     assert.deepEqual(toFields({ n: 5 as unknown as string }), ["n", "5"]);
   });
 
@@ -59,9 +50,21 @@ describe("toFields()", () => {
       assert.match(refused({ [name]: "x" }).rawMessage, new RegExp(name, "i"));
     }
     for (const name of ["", "a b", "a:b", ":path", "ü"]) refused([[name, "x"]]);
-    for (const value of ["a\nb", "a\u0000", "日本", "a\u007fb"]) {
+    for (const value of ["a\nb", "a\tb", "a\u0000", "日本", "gr\u00fc\u00df", "a\u007fb"]) {
       assert.ok(!refused([["authorization", `Bearer secret${value}`]]).message.includes("secret"));
     }
+  });
+
+  test("takes -bin fields in base64, with padding or without, one or several", () => {
+    for (const value of ["", "AA", "AA==", "AAE", "AAE=", "AAEC", "+/+/", "AA==, AAE,AAEC"]) {
+      assert.deepEqual(toFields({ "x-bin": value }), ["x-bin", value]);
+    }
+    for (const value of ["A", "AAECA", "AA=", "AAEC=", "AA===", "=", "A=A=", "A A", "-_-_", "s3cret!", "AA;AA"]) {
+      const { rawMessage } = refused({ "X-Bin": value });
+      assert.match(rawMessage, /"x-bin" as its value must be base64/);
+      assert.ok(!rawMessage.includes("s3cret"));
+    }
+    assert.deepEqual(toFields({ "x-binary": "!" }), ["x-binary", "!"]);
   });
 });
 

@@ -6,6 +6,7 @@ import { Http2Session, type SessionHost } from "../../src/http2/session.ts";
 import type { Stream, StreamListener } from "../../src/http2/stream.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { createSocketPair } from "../support/memory-socket.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 const noLimits: ConnectionLifeLimits = {
   keepaliveTimeMs: Number.POSITIVE_INFINITY,
@@ -21,6 +22,7 @@ const quiet: StreamListener = { onHeaders() {}, onData() {}, onReset() {}, onDra
 /** A server's connection under these limits, and its client. */
 function start(limits: Partial<ConnectionLifeLimits>, random: () => number = () => 0.5) {
   const clock = createManualClock();
+  const logger = createRecordingLogger();
   const [near, far] = createSocketPair();
   const streams: Stream[] = [];
   const seen = { goaways: [] as (readonly [last: number, code: number, text: string])[], closed: false, reset: false };
@@ -51,7 +53,7 @@ function start(limits: Partial<ConnectionLifeLimits>, random: () => number = () 
   const defer = queueMicrotask;
   const server = new Http2Session({ role: "server", socket: near, host: hostOf(true), clock, defer });
   const client = new Http2Session({ role: "client", socket: far, host: hostOf(false), clock, defer });
-  const life = new ConnectionLife({ session: server, limits: { ...noLimits, ...limits }, clock, random });
+  const life = new ConnectionLife({ session: server, limits: { ...noLimits, ...limits }, clock, random, logger });
   server.start();
   client.start();
   life.start();
@@ -60,6 +62,7 @@ function start(limits: Partial<ConnectionLifeLimits>, random: () => number = () 
   const answer = server.connection.prepare([":status", "200"]);
   return {
     clock,
+    logger,
     client,
     server,
     far,
@@ -128,6 +131,8 @@ describe("ConnectionLife", () => {
     await pair.clock.advance(2000);
     assert.equal(pair.seen.closed, true);
     assert.equal(pair.seen.reset, true);
+    const message = "Connection closed at the end of its age and grace";
+    assert.deepEqual(pair.logger.lines, [{ level: "info", message, fields: { cut: 1 } }]);
     await pair.end();
   });
 

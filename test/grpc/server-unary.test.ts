@@ -357,35 +357,54 @@ describe("a unary call that fails", () => {
 
   test("says so where its headers, trailers or status are larger than the client takes", async () => {
     const large = "x".repeat(70_000);
-    for (const [handler, code] of [
-      [(context) => context.responseHeader.set("a", large), Code.ResourceExhausted],
-      [(context) => context.responseTrailer.set("a", large), Code.ResourceExhausted],
+    for (const [handler, code, text] of [
+      [
+        (context) => context.responseHeader.set("a", large),
+        Code.ResourceExhausted,
+        "the headers are larger than the client takes",
+      ],
+      [
+        (context) => context.responseTrailer.set("a", large),
+        Code.ResourceExhausted,
+        "the trailers are larger than the client takes",
+      ],
       [
         (context) => {
           context.responseHeader.set("a", large);
           throw new ConnectError("no", Code.NotFound);
         },
         Code.NotFound,
+        "no",
+      ],
+      [
+        (context) => {
+          context.responseTrailer.set("a", large);
+          throw new ConnectError("no", Code.NotFound);
+        },
+        Code.NotFound,
+        "no",
       ],
       [
         () => {
           throw new ConnectError(large, Code.NotFound);
         },
         Code.NotFound,
+        "the status is larger than the client takes",
       ],
       [
         () => {
           throw new ConnectError("no", Code.NotFound, { a: large });
         },
         Code.NotFound,
+        "the status is larger than the client takes",
       ],
-    ] as [(context: HandlerContext) => void, Code][]) {
+    ] as [(context: HandlerContext) => void, Code, string][]) {
       const pair = serveUnary((_request, context) => {
         handler(context);
         return {};
       });
       const { fields, heard } = await callOnce(pair);
-      assert.equal(Number(fields["grpc-status"]), code);
+      assert.deepEqual([Number(fields["grpc-status"]), fields["grpc-message"]], [code, text]);
       assert.ok(heard.ended && fields.a === undefined);
       assert.equal(pair.calls.size, 0);
     }

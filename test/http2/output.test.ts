@@ -72,8 +72,42 @@ describe("Output", () => {
     for (let round = 0; round < 150; round++) stuck.push(write(output, round, 200_000));
     output.reclaim();
     // Those beyond what it remembers stay as they are for good.
-    for (let round = 0; round < 50; round++) write(output, 255, 200_000);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let round = 0; round < 50; round++) for (const { buffer } of write(output, 255, 200_000)) buffers.add(buffer);
     assertAll(stuck[0] ?? [], 0, 200_000);
+    const given = new Set(stuck.flat().map(({ buffer }) => buffer));
+    const remembered = [...given].filter((buffer) => buffers.has(buffer));
+    assert.ok(remembered.length > 0 && remembered.length <= 10, `${remembered.length} slabs`);
+    output.reclaim();
+  });
+
+  test("keeps little memory for a socket that sends little at a time, however much others write between", () => {
+    const slow = new Output();
+    const busy = new Output();
+    const waiting: Uint8Array[][] = [];
+    const busyBuffers = new Set<ArrayBufferLike>();
+    for (let round = 0; round < 1000; round++) {
+      waiting.push(write(slow, round % 251, 17));
+      for (const { buffer } of write(busy, 255, 200_000)) busyBuffers.add(buffer);
+      busy.reclaim();
+    }
+    const kept = new Set(waiting.flat().map(({ buffer }) => buffer));
+    const bytes = [...kept].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    assert.ok(bytes < 1024 * 1024, `${bytes} bytes in ${kept.size} buffers`);
+    assert.ok(busyBuffers.size <= 4, `${busyBuffers.size} buffers`);
+    for (const [round, chunks] of waiting.entries()) assertAll(chunks, round % 251, 17);
+    slow.reclaim();
+  });
+
+  test("copies what lies in two slabs in its order", () => {
+    const output = new Output();
+    write(output, 1, 256 * 1024 - 5000);
+    const bytes = Uint8Array.from({ length: 10_000 }, (_, index) => index % 251);
+    output.append(bytes, 0, bytes.length);
+    const chunks = takeAll(output);
+    assert.deepEqual(chunks, [bytes]);
+    write(output, 2, 200_000);
+    assert.deepEqual(chunks, [bytes]);
     output.reclaim();
   });
 });

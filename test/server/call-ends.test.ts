@@ -13,6 +13,7 @@ import { EchoService, ServerStreamRequestSchema, UnaryRequestSchema } from "../g
 import { eventually } from "../support/eventually.ts";
 import { FrameLog, frame, preface, request, uint32 } from "../support/h2-wire.ts";
 import { grpcFrame } from "../support/http2-call.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 const service = "/lictor.test.v1.EchoService";
 const unaryRequest = toBinary(UnaryRequestSchema, create(UnaryRequestSchema, { text: "x" }));
@@ -143,8 +144,9 @@ for (const contentType of ["application/grpc", "application/proto"]) {
 }
 
 describe("serve({ maxReaderPauseMs })", () => {
-  test("resets a stream that nobody reads for so long, and tells its handler", () =>
-    withClient({ maxReaderPauseMs: 2000 }, async ({ log, clock, send, called, reason }) => {
+  test("resets a stream that nobody reads for so long, and tells its handler and the logger", () => {
+    const logger = createRecordingLogger();
+    return withClient({ maxReaderPauseMs: 2000, logger }, async ({ log, clock, send, called, reason }) => {
       const head = request(1, `${service}/ServerStream`, false, ["content-type", "application/grpc", "te", "trailers"]);
       // The connection's window is open, the stream's is not.
       send(frame(8, 0, 0, uint32(1_000_000)), head, frame(0, 1, 1, grpcFrame(streamRequest)));
@@ -158,7 +160,25 @@ describe("serve({ maxReaderPauseMs })", () => {
       const why = (await reason) as ConnectError;
       assert.equal(why.code, Code.ResourceExhausted);
       assert.match(why.rawMessage, /ENHANCE_YOUR_CALM.*takes nothing of its answer/);
-    }));
+      const [line, ...more] = logger.lines.filter(({ message }) => message === "HTTP/2 stream failed");
+      assert.deepEqual(more, []);
+      assert.equal(line?.level, "debug");
+      assert.match(String(line?.fields.error), /ENHANCE_YOUR_CALM.*takes nothing of its answer/);
+    });
+  });
+
+  test("resets an answer that is whole and that nobody reads for so long, and tells the logger", () => {
+    const logger = createRecordingLogger();
+    const fallback = () => new Response("y".repeat(100_000));
+    return withClient({ maxReaderPauseMs: 2000, logger, fallback }, async ({ log, clock, send }) => {
+      send(frame(8, 0, 0, uint32(1_000_000)), request(1, "/x"));
+      const received = () => log.ofType(0).reduce((sum, { payload }) => sum + payload.length, 0);
+      await eventually("a full window", () => received() === 65_535);
+      await clock.advance(3100);
+      await eventually("RST_STREAM", () => log.ofType(3).length === 1);
+      assert.equal(logger.count("HTTP/2 stream failed"), 1);
+    });
+  });
 
   test("lets readers pause for ever where it is Infinity", () =>
     withClient({ maxReaderPauseMs: Number.POSITIVE_INFINITY }, async ({ log, clock, send, called }) => {

@@ -72,6 +72,11 @@ describe("resolveServeOptions()", () => {
     [{ cors: ["https://app.example/"] }, TypeError, /"cors\.origins"/],
     [{ service: "x" }, TypeError, /"service" is used only with "consul": received "x"/],
     [{ tls: { cert: "", key: "", requireClientCert: true } }, TypeError, /"tls.ca"/],
+    [
+      { tls: { cert: "", key: "", ca: "SECRET" } },
+      TypeError,
+      /"tls.ca" is used only with "tls.requireClientCert" true: received undefined$/,
+    ],
     [{ http2: "nghttp2" as never }, TypeError, /"http2" must be "lictor" or "node": received "nghttp2"$/],
     [
       { maxConcurrentStreams: 0 },
@@ -90,7 +95,7 @@ describe("resolveServeOptions()", () => {
     [{ http2: "lictor", maxConnectionAgeMs: 2 ** 31 }, RangeError, /"maxConnectionAgeMs"/],
     [{ http2: "lictor", maxConnectionAgeGraceMs: Number.NaN }, RangeError, /"maxConnectionAgeGraceMs"/],
     [{ http2: "lictor", maxConnectionIdleMs: "5" as never }, RangeError, /"maxConnectionIdleMs".*received "5"$/],
-    [{ http2: "node", keepalive: {} }, TypeError, /"keepalive" is used only with "http2" lictor/],
+    [{ http2: "node", keepalive: {} }, TypeError, /"keepalive" is used only with "http2" lictor: received object$/],
     [{ http2: "node", maxConnectionIdleMs: 5 }, TypeError, /"maxConnectionIdleMs" is used only with "http2" lictor/],
   ];
   for (const [options, kind, pattern] of bad) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { request } from "node:https";
-import { connect } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { createClient } from "@connectrpc/connect";
@@ -11,12 +11,15 @@ import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
 import { wrapNodeSocket } from "../../src/runtime/node-socket.ts";
 import { serve } from "../../src/server/serve.ts";
 import type { Server } from "../../src/server/server.ts";
+import { createTlsFront } from "../../src/server/tls-front.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { createEchoService } from "../support/echo-service.ts";
+import { eventually } from "../support/eventually.ts";
 import { call, openSession } from "../support/http2-call.ts";
 import { http2Kinds } from "../support/http2-kinds.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 const { ca, server: serverPair, client: clientPair, stranger } = makeCertificates();
 
@@ -152,6 +155,42 @@ describe('serve({ http2: "lictor" }) with tls', () => {
     await new Promise((resolve) => socket.once("close", resolve));
     assert.equal(answer, "");
   });
+});
+
+describe("createTlsFront() closes connections whose handshake fails, and tells the logger of their peer and the reason", () => {
+  const overTls = (options: { cert?: string; key?: string }) => (port: number) =>
+    connectTls({ port, host: "127.0.0.1", ca, ...options });
+  const overTcp = (text: string) => (port: number) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    return socket;
+  };
+  for (const [name, open, reason] of [
+    ["one without a certificate", overTls({}), /not.return.a.certificate|no certificates/i],
+    ["one with a certificate of another authority", overTls(stranger), /UNABLE_TO_VERIFY|unable to verify/],
+    ["one in cleartext", overTcp("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), /http.request|corrupt message/i],
+    ["one that says nothing", overTcp(""), /timeout/i],
+  ] as const) {
+    test(name, async () => {
+      const logger = createRecordingLogger();
+      const front = createTlsFront({ ...serverPair, ca, requireClientCert: true }, 200, logger, () => {});
+      await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+      const { port } = front.address() as AddressInfo;
+      const socket = open(port);
+      socket.on("error", () => {});
+      socket.resume();
+      let peer = "";
+      socket.once("connect", () => {
+        peer = `127.0.0.1:${socket.localPort}`;
+      });
+      await new Promise((resolve) => socket.once("close", resolve));
+      await eventually("a line", () => logger.lines.length > 0);
+      await new Promise((resolve) => front.close(resolve));
+      const [line, ...more] = logger.lines;
+      assert.deepEqual(more, []);
+      assert.deepEqual([line?.level, line?.message, line?.fields.peer], ["debug", "TLS handshake failed", peer]);
+      assert.match(String(line?.fields.error), reason);
+    });
+  }
 });
 
 describe("serve()", () => {

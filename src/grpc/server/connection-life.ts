@@ -4,6 +4,7 @@
 
 import type { Clock } from "../../core/clock.ts";
 import { maxTimerMs } from "../../core/clock.ts";
+import type { Logger } from "../../core/logger.ts";
 import { jitter, type Random } from "../../core/random.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { Http2Session } from "../../http2/session.ts";
@@ -29,6 +30,8 @@ export interface ConnectionLifeParts {
   readonly limits: ConnectionLifeLimits;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told of calls that are cut. */
+  readonly logger: Logger;
 }
 
 /** How many PINGs may come too early: A8, "Server Enforcement". */
@@ -41,6 +44,7 @@ export class ConnectionLife {
   readonly #limits: ConnectionLifeLimits;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #logger: Logger;
   #keepalive: Keepalive | undefined;
   #cancelAge: (() => void) | undefined;
   #cancelIdle: (() => void) | undefined;
@@ -49,11 +53,12 @@ export class ConnectionLife {
   #sentAtPing = 0;
   #strikes = 0;
 
-  constructor({ session, limits, clock, random }: ConnectionLifeParts) {
+  constructor({ session, limits, clock, random, logger }: ConnectionLifeParts) {
     this.#session = session;
     this.#limits = limits;
     this.#clock = clock;
     this.#random = random;
+    this.#logger = logger;
   }
 
   /** The connection is there. Once. */
@@ -119,9 +124,11 @@ export class ConnectionLife {
     this.#session.leave();
     this.#cancelAge = undefined;
     if (maxAgeGraceMs === Number.POSITIVE_INFINITY) return;
-    this.#cancelAge = this.#clock.schedule(maxAgeGraceMs, () =>
-      this.#session.destroy(new Error("the connection's age and grace are over")),
-    );
+    this.#cancelAge = this.#clock.schedule(maxAgeGraceMs, () => {
+      const cut = this.#session.connection.streamCount;
+      if (cut > 0) this.#logger.info("Connection closed at the end of its age and grace", { cut });
+      this.#session.destroy(new Error("the connection's age and grace are over"));
+    });
   }
 
   #waitIdle(waitMs: number): void {

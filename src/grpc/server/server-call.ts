@@ -13,7 +13,7 @@ import type { CallHome } from "./call-home.ts";
 import type { TrackedCall } from "./call-tracker.ts";
 import type { CallShape, RequestFacts } from "./request-facts.ts";
 import { responseFields } from "./response-fields.ts";
-import { whyReset } from "./why-reset.ts";
+import { logReset, whyReset } from "./why-reset.ts";
 
 /** Room for the fields that the protocol has beside those of handlers and errors. */
 const ownHeaderBytes = 256;
@@ -87,7 +87,8 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   onReset(code: number): void {
-    const { connection } = this.home;
+    const { connection, logger } = this.home;
+    logReset(logger, connection, this.stream, code);
     if (!this.isOver) this.#end(whyReset(connection, this.stream, code, this.home.whyOver()));
     this.home.calls.remove(this);
   }
@@ -161,12 +162,14 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   #sendStatus(status: ConnectError): void {
-    let fields = statusFields(status);
+    const ownFields = statusFields(status);
     const context = this.#context;
     const trailer = context?.sentTrailer;
-    if (trailer !== undefined) fields = [...responseFields(trailer), ...fields];
+    let fields = trailer === undefined ? ownFields : [...responseFields(trailer), ...ownFields];
+    // The trailers go first: what went wrong matters more.
+    if (this.#isTooLarge(fields)) fields = ownFields;
     if (this.#isTooLarge(fields)) {
-      const [name = "", code = ""] = statusFields(status);
+      const [name = "", code = ""] = ownFields;
       fields = [name, code, "grpc-message", "the status is larger than the client takes"];
     }
     const header = context?.sentHeader === undefined ? [] : responseFields(context.sentHeader);

@@ -34,7 +34,8 @@ export class Turns {
 /** A compression whose messages are unpacked in turn. */
 export function unpackingInTurn(compression: Compression, turns: Turns): Compression {
   return {
-    ...compression,
+    name: compression.name,
+    compress: (bytes) => compression.compress(bytes),
     decompress: (bytes, readMaxBytes) => turns.run(() => compression.decompress(bytes, readMaxBytes)),
   };
 }

@@ -1,9 +1,16 @@
-// What handlers are told where a call ends before its answer: by the client, by the connection, or by us. Ends nothing.
+// What handlers, and the log, are told where a call ends before its answer: by the client, by the connection, or by us. Ends nothing.
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "../../core/logger.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
 import { ErrorCode, errorCodeName } from "../../http2/error-code.ts";
 import type { Stream } from "../../http2/stream.ts";
+
+/** Tells `logger` of a stream that we reset for what its client did or did not do. A connection that ends is told of as a whole. */
+export function logReset(logger: Logger, connection: Http2Connection, stream: Stream, code: number): void {
+  if (connection.isOver || stream.resetByPeer || code === ErrorCode.cancel) return;
+  logger.debug("HTTP/2 stream failed", { error: whyReset(connection, stream, code, undefined) });
+}
 
 /**
  * Why `onReset` was called with `code`; `connectionReason` is why the connection ended, where it did and anything said so. `canceled` only

@@ -1,0 +1,38 @@
+// Looks at certificates and keys before they are used: the runtimes see what is wrong with them at other times each, Deno 2.9.6 not before
+// the first handshake, Node never that an authority is none. Opens nothing. Never shows a key, not even a bad one.
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+
+/** PEM text or bytes. */
+type Pem = string | Uint8Array;
+
+/** Throws TypeError where `key` is not the key of `cert`, the first certificate in it. `action` is what cannot be done then. */
+export function checkKeyPair(action: string, cert: Pem, key: Pem): void {
+  const certificate = parseCertificate(action, "tls.cert", cert);
+  const privateKey = parse(action, "tls.key", "an unencrypted private key", () => createPrivateKey(toNode(key)));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new TypeError(`Cannot ${action} as "tls.key" must be the key of "tls.cert": received another`);
+  }
+}
+
+/** Throws TypeError where there is no certificate to trust, or one of them is none. `action` is what cannot be done then. */
+export function checkAuthorities(action: string, ca: Pem | readonly Pem[]): void {
+  const all = [ca].flat();
+  for (const one of all.length === 0 ? [""] : all) parseCertificate(action, "tls.ca", one);
+}
+
+function parseCertificate(action: string, option: string, pem: Pem): X509Certificate {
+  return parse(action, option, "a certificate", () => new X509Certificate(toNode(pem)));
+}
+
+function parse<T>(action: string, option: string, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TypeError(`Cannot ${action} as "${option}" must be ${what} in PEM: received something else`, { cause });
+  }
+}
+
+function toNode(pem: Pem): string | Buffer {
+  return typeof pem === "string" ? pem : Buffer.from(pem);
+}
