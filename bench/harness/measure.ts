@@ -46,7 +46,7 @@ export interface Rounds {
   readonly warmUp: Command;
   readonly command: Command;
   /** Asked before each phase for its limit in milliseconds; default that of the command. */
-  readonly limitMs?: () => number;
+  readonly limitMs?: (isWarmUp: boolean) => number;
   /** Told why an entrant is left out. */
   readonly onLost: (row: string, reason: string) => void;
 }
@@ -61,7 +61,7 @@ export async function alternate(
   const attempt = async (entrant: Entrant, what: Command, keep: boolean) => {
     if (lost.has(entrant.row)) return;
     try {
-      const sample = await measure(entrant, limitMs === undefined ? what : { ...what, limitMs: limitMs() });
+      const sample = await measure(entrant, limitMs === undefined ? what : { ...what, limitMs: limitMs(!keep) });
       if (keep) samples.set(entrant.row, [...(samples.get(entrant.row) ?? []), sample]);
     } catch (error) {
       lost.add(entrant.row);

@@ -15,7 +15,7 @@ interface PhasePlan {
 
 const callLimitMs = 1000;
 /** As long for all, however fast they are: what compilers do takes time, not calls. */
-const warmUpMs = 1000;
+const warmUpMs = 2500;
 const warmUpCalls = 1_000_000;
 
 /** Big messages fewer at a time: what is in flight is bytes then. */

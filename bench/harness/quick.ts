@@ -16,6 +16,8 @@ const plannedMs = 40_000;
 const command: Command = { do: "unary", inFlight: 64, calls: 20_000 };
 /** As long for all, however fast they are: what compilers do takes time, not calls. */
 const warmUp: Command = { do: "unary", inFlight: 64, calls: 1_000_000 };
+/** How much of the time a warm-up gets, in rounds. */
+const warmUpWeight = 5;
 
 /** CPU microseconds per call, null where it was not measured. */
 export type QuickFigures = Readonly<Record<(typeof rowNames)[number], number | null>>;
@@ -33,16 +35,19 @@ export async function runQuick(stage: Stage): Promise<QuickResult> {
   }, hardLimitMs);
   try {
     const rows = stage.rows.filter(({ name }) => rowNames.some((wanted) => wanted === name));
-    let phasesLeft = rows.length * (rounds + 1) * 2;
+    let roundsLeft = rows.length * (rounds + warmUpWeight) * 2;
     for (const side of ["client", "server"] as const) {
       try {
         await using open = await openSide(stage, side, rows, 3);
         stage.note(`${side} rows ${side === "client" ? "call" : "are called by"} ${open.peer}`);
-        phasesLeft -= (rows.length - open.entrants.length) * (rounds + 1);
-        // Every phase gets an equal part of the time that is left, so that what fast rows do not need, slow ones have.
-        const limitMs = () => {
+        roundsLeft -= (rows.length - open.entrants.length) * (rounds + warmUpWeight);
+        // Every round gets an equal part of the time that is left, so that what fast rows do not need, slow ones have.
+        const limitMs = (isWarmUp: boolean) => {
           const leftMs = startMs + plannedMs - performance.now();
-          return Math.min(1500, Math.max(100, leftMs / Math.max(1, phasesLeft--) - 100));
+          const weight = isWarmUp ? warmUpWeight : 1;
+          const partMs = (leftMs / Math.max(1, roundsLeft)) * weight - 100;
+          roundsLeft -= weight;
+          return Math.min(isWarmUp ? 2500 : 1500, Math.max(100, partMs));
         };
         const onLost = (row: string, reason: string) => stage.lose(`${side} ${row}`, oneLine(reason));
         result[side] = figuresOf(await alternate(open.entrants, { rounds, warmUp, command, limitMs, onLost }));

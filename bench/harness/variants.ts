@@ -7,7 +7,7 @@ import type { Program } from "./program.ts";
 import { findRow, type Row, sharedServer } from "./rows.ts";
 import { oneLine, type Stage, startOn, targetsOf } from "./side.ts";
 
-const warmUpMs = 1500;
+const warmUpMs = 2500;
 
 /** lictor's client in each of its variants, 64 in flight over the same three servers. */
 export async function runVariants(stage: Stage, rounds: number): Promise<Record<string, Sample>> {
