@@ -46,7 +46,7 @@ export { serve } from "./server/serve.ts";
 export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
 export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";
 export type { ServiceModule } from "./server/service-module.ts";
-export type { Pem, ServerTlsOptions } from "./server/tls-front.ts";
+export type { ServerTlsOptions } from "./server/tls-front.ts";
 
 // Consul itself.
 
@@ -112,4 +112,5 @@ export type { Endpoint } from "./core/endpoint.ts";
 export type { HostPort } from "./core/host-port.ts";
 export { type LogFields, type Logger, silentLogger } from "./core/logger.ts";
 export type { Random } from "./core/random.ts";
+export type { Pem } from "./runtime/check-certificates.ts";
 export { brotli, gzip } from "./runtime/zlib-compression.ts";

@@ -3,6 +3,7 @@
 
 import type { ClientTlsOptions } from "../connector/client-tls.ts";
 import { createHttp2Connector, type Http2ConnectorOptions } from "../connector/http2-connector.ts";
+import { engineOptions } from "../connector/socket-connector.ts";
 import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.ts";
 import { type ConsulResolverOptions, createConsulResolver } from "../resolver/consul-resolver.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
@@ -73,22 +74,22 @@ export function openConsulTransport(
 const ownConnector = "createHttp2Connector";
 const eitherConnector = `${ownConnector} or createNodeHttp2Connector`;
 
-/** Those that a connector of the caller's own does not see, and who takes them; `clock` is everybody's, and of `tls` more is taken than its settings. */
-const connectorOptions: Readonly<Record<Exclude<keyof Http2ConnectorOptions, "clock" | "tls">, string>> = {
-  connectTimeoutMs: eitherConnector,
-  maxReceiveBytes: eitherConnector,
-  maxSendBytes: ownConnector,
-  acceptCompression: ownConnector,
-  sendCompression: ownConnector,
-  compressMinBytes: ownConnector,
-  keepalive: ownConnector,
-};
+/** Those that every connector has; `clock` is everybody's, and of `tls` more is taken than its settings. */
+const sharedOptions: Readonly<
+  Record<Exclude<keyof Http2ConnectorOptions, keyof typeof engineOptions | "clock" | "tls">, true>
+> = { connectTimeoutMs: true, maxReceiveBytes: true };
+
+/** Who takes an option that a connector of the caller's own does not see; undefined where that is nobody. */
+function takersOf(name: string): string | undefined {
+  if (Object.hasOwn(engineOptions, name)) return ownConnector;
+  return Object.hasOwn(sharedOptions, name) ? eitherConnector : undefined;
+}
 
 /** What would be lost without a word. Throws TypeError. */
 function refuseConnectorOptions(given: Partial<ConsulTransportSettings>): void {
   for (const [name, value] of Object.entries(given)) {
     const isSettings = name === "tls" && typeof value === "object";
-    const takers = isSettings ? eitherConnector : connectorOptions[name as keyof typeof connectorOptions];
+    const takers = isSettings ? eitherConnector : takersOf(name);
     if (value === undefined || takers === undefined) continue;
     // `true` stays of use: endpoints are https then.
     const rest = isSettings ? ', and say "tls: true" here' : "";

@@ -17,6 +17,7 @@ import { ConnectTimeout } from "./connect-timeout.ts";
 import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
 import { sendHttp2Request } from "./http2-request.ts";
 import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
+import { engineOptions } from "./socket-connector.ts";
 
 export type { ClientTlsOptions } from "./client-tls.ts";
 
@@ -26,14 +27,12 @@ export interface NodeHttp2ConnectorOptions extends ConnectorOptions {
   readonly tls?: ClientTlsOptions;
 }
 
-/** Options of `createHttp2Connector` alone; without types they would be lost without a word. */
-const othersOptions = ["maxSendBytes", "acceptCompression", "sendCompression", "compressMinBytes", "keepalive"];
-
 /** Creates a connector over node:http2. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}): Connector {
   const { connectTimeoutMs = 20_000, maxReceiveBytes = 4 * 1024 * 1024, tls = {}, clock = systemClock } = options;
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || !othersOptions.includes(name)) continue;
+    // Without types they would be lost without a word.
+    if (value === undefined || !Object.hasOwn(engineOptions, name)) continue;
     throw new TypeError(`Cannot create connector as "${name}" is an option of createHttp2Connector, not of this one`);
   }
   checkConnectorOptions({ connectTimeoutMs, maxReceiveBytes });

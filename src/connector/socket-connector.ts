@@ -34,6 +34,17 @@ export interface SocketConnectorOptions extends ConnectorOptions {
   readonly defer?: (run: () => void, isBusy: boolean) => void;
 }
 
+/** The options that connectors over our own HTTP/2 have and others lack, but for `defer`, which is the opener's. */
+export const engineOptions: Readonly<
+  Record<Exclude<keyof SocketConnectorOptions, keyof ConnectorOptions | "defer">, true>
+> = {
+  maxSendBytes: true,
+  acceptCompression: true,
+  sendCompression: true,
+  compressMinBytes: true,
+  keepalive: true,
+};
+
 /** Creates a connector over what `open` opens. Throws RangeError or TypeError on bad options; opens nothing. */
 export function createSocketConnector(open: SocketOpener, options: SocketConnectorOptions = {}): Connector {
   const resolved = {

@@ -3,6 +3,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
+import { joinBytes } from "../core/join-bytes.ts";
 
 /** Messages smaller than this are sent as they are, unless the user says otherwise; in bytes. */
 export const defaultCompressMinBytes = 1024;
@@ -73,11 +74,5 @@ async function through(
     }
     chunks.push(value);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+  return joinBytes(chunks, length);
 }

@@ -1,5 +1,6 @@
 // What a connection has to send, until its socket takes it. Frames are written in place, into slabs that all connections share.
 
+import { joinBytes } from "../core/join-bytes.ts";
 import { noBytes } from "./byte-buffer.ts";
 
 /** What a connection puts together at most before its socket must take it, and then some: seldom more than one slab a write. */
@@ -90,7 +91,7 @@ export class Output {
     this.#chunkBytes = 0;
     // Something is lent as long as not all is sent: the last loan is never given up.
     if (this.#lent.length > 0 && bytes < worthyLoanBytes) {
-      if (bytes > 0) write(joined(chunks.splice(0), bytes));
+      if (bytes > 0) write(joinBytes(chunks.splice(0), bytes));
       giveBack(this.#filled);
       return;
     }
@@ -130,16 +131,6 @@ export class Output {
     this.frameAt = -1;
     this.#from = 0;
   }
-}
-
-function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }
 
 /** Ends one use of each of `slabs`, and empties it. */

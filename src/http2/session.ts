@@ -247,7 +247,6 @@ export class Http2Session implements Http2Host {
       this.connection.setWritable(false);
       break;
     }
-    if (this.#socket.isDrained) this.connection.reclaim();
     this.#flushing = false;
     this.#watch.look();
     this.#endIfIdle();

@@ -4,12 +4,12 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 
 /** PEM text or bytes. */
-type Pem = string | Uint8Array;
+export type Pem = string | Uint8Array;
 
 /** Throws TypeError where `key` is not the key of `cert`, the first certificate in it. `action` is what cannot be done then. */
 export function checkKeyPair(action: string, cert: Pem, key: Pem): void {
   const certificate = parseCertificate(action, "tls.cert", cert);
-  const privateKey = parse(action, "tls.key", "an unencrypted private key", () => createPrivateKey(toNode(key)));
+  const privateKey = parse(action, "tls.key", "an unencrypted private key", () => createPrivateKey(toNodePem(key)));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new TypeError(`Cannot ${action} as "tls.key" must be the key of "tls.cert": received another`);
   }
@@ -22,7 +22,7 @@ export function checkAuthorities(action: string, ca: Pem | readonly Pem[]): void
 }
 
 function parseCertificate(action: string, option: string, pem: Pem): X509Certificate {
-  return parse(action, option, "a certificate", () => new X509Certificate(toNode(pem)));
+  return parse(action, option, "a certificate", () => new X509Certificate(toNodePem(pem)));
 }
 
 function parse<T>(action: string, option: string, what: string, read: () => T): T {
@@ -33,6 +33,7 @@ function parse<T>(action: string, option: string, what: string, read: () => T): 
   }
 }
 
-function toNode(pem: Pem): string | Buffer {
+/** As node:tls and node:crypto take it on every runtime. */
+export function toNodePem(pem: Pem): string | Buffer {
   return typeof pem === "string" ? pem : Buffer.from(pem);
 }

@@ -4,10 +4,7 @@ import type { Server, Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { formatHostPort } from "../core/host-port.ts";
 import type { Logger } from "../core/logger.ts";
-import { checkAuthorities, checkKeyPair } from "../runtime/check-certificates.ts";
-
-/** PEM text or bytes. */
-export type Pem = string | Uint8Array;
+import { checkAuthorities, checkKeyPair, type Pem, toNodePem } from "../runtime/check-certificates.ts";
 
 /**
  * How a server speaks TLS. ALPN offers HTTP/2, then HTTP/1.1. A client whose TLS has no ALPN, as that of Cloudflare's Workers, gets what its
@@ -38,9 +35,9 @@ export function createTlsFront(
   checkKeyPair("serve", cert, key);
   if (ca !== undefined) checkAuthorities("serve", ca);
   const server = createServer({
-    cert: toNode(cert),
-    key: toNode(key),
-    ...(ca !== undefined && { ca: [ca].flat().map((one) => toNode(one)) }),
+    cert: toNodePem(cert),
+    key: toNodePem(key),
+    ...(ca !== undefined && { ca: [ca].flat().map((one) => toNodePem(one)) }),
     requestCert: requireClientCert,
     rejectUnauthorized: requireClientCert,
     ALPNProtocols: ["h2", "http/1.1"],
@@ -64,8 +61,4 @@ export function createTlsFront(
 
 function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
   return formatHostPort(remoteAddress, remotePort);
-}
-
-function toNode(pem: Pem): string | Buffer {
-  return typeof pem === "string" ? pem : Buffer.from(pem);
 }

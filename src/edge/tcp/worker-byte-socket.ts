@@ -1,5 +1,6 @@
 // A Worker's socket as a ByteSocket: streams and promises outside, callbacks inside. Opens none.
 
+import { joinBytes } from "../../core/join-bytes.ts";
 import type { ByteSocket, ByteSocketListener } from "../../http2/byte-socket.ts";
 import type { WorkerSocket } from "./worker-socket.ts";
 
@@ -125,11 +126,8 @@ class WorkerByteSocket implements ByteSocket {
 function join(chunks: readonly Uint8Array[]): Uint8Array {
   const [first] = chunks;
   if (chunks.length === 1 && first !== undefined) return first;
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joinBytes(
+    chunks,
+    chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+  );
 }

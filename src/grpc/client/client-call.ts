@@ -3,7 +3,6 @@
 
 import type { ConnectError } from "@connectrpc/connect";
 import type { CallSignal } from "../../core/call-signal.ts";
-import type { Clock } from "../../core/clock.ts";
 import type { Deadlined } from "../../core/deadline-queue.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
@@ -186,16 +185,17 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   }
 
   #explainReset(code: number, unprocessed: boolean): ConnectError {
-    const { session, connection, clock, options } = this.calls;
+    const { session, connection, options } = this.calls;
     if (unprocessed) return refused(options.url, session.reason);
     // The peer's clock may be the faster one.
-    if (code === ErrorCode.cancel && this.#isPastDeadline(clock)) return timedOut();
+    if (code === ErrorCode.cancel && this.#isPastDeadline()) return timedOut();
     const isLost = connection.isOver || session.reason !== undefined;
     if (isLost || (code === ErrorCode.noError && connection.isExhausted)) return lost(options.url, session.reason);
     return wasReset(options.url, code);
   }
 
-  #isPastDeadline(clock: Clock): boolean {
-    return this.nextDue === undefined ? (this.#signal?.isPastDeadline?.() ?? false) : clock.now() >= this.dueMs;
+  #isPastDeadline(): boolean {
+    if (this.nextDue === undefined) return this.#signal?.isPastDeadline?.() ?? false;
+    return this.calls.clock.now() >= this.dueMs;
   }
 }
