@@ -7,5 +7,6 @@ import { callEchoEveryWay } from "./call-echo-every-way.ts";
 
 const [consul = "", service = "", rounds = "1"] = process.argv.slice(2);
 
-await using transport = createConsulTransport({ consul, service });
+// The rounds begin with all servers, however busy the machine is.
+await using transport = createConsulTransport({ consul, service, settleMs: 5000 });
 for (const line of await callEchoEveryWay(transport, Number(rounds))) console.log(line);
