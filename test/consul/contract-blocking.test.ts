@@ -279,13 +279,17 @@ for (const kind of contractKinds) {
       await run.register();
       const path = `/v1/health/service/${run.name}`;
       const { index } = await agent.get(path);
-      const answers = await Promise.all(Array.from({ length: 8 }, () => blocking(path, index, "800ms")));
-      for (const { tookMs, index: same } of answers) {
-        assert.equal(same, index);
-        assert.ok(tookMs >= 795 && tookMs < 850 + 400, `${tookMs}`);
+      // A machine that stood still for the whole of the jitter answers all at once: another round, then.
+      let spread = 0;
+      for (let round = 0; round < 5 && spread < 2; round++) {
+        const answers = await Promise.all(Array.from({ length: 8 }, () => blocking(path, index, "800ms")));
+        for (const { tookMs, index: same } of answers) {
+          assert.equal(same, index);
+          assert.ok(tookMs >= 795 && tookMs < 850 + 400, `${tookMs}`);
+        }
+        spread = new Set(answers.map(({ tookMs }) => Math.round(tookMs))).size;
       }
-      const spread = new Set(answers.map(({ tookMs }) => Math.round(tookMs)));
-      assert.ok(spread.size > 1, "every wait has its own jitter");
+      assert.ok(spread > 1, "every wait has its own jitter");
     });
 
     test("sleeps its whole wait when its index is too large, and answers with the lower one", async () => {
