@@ -10,7 +10,9 @@ export {
 } from "./client/create-consul-transport.ts";
 export { type CallFate, callFate, markUnprocessed } from "./core/call-fate.ts";
 export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
+export { createStoredResolver, type StoredResolverOptions, type StoredUse } from "./resolver/stored-resolver.ts";
 export { type ParsedTarget, parseTarget } from "./resolver/target.ts";
+export { fileStore } from "./runtime/file-store.ts";
 export {
   type BalancedTransport,
   type BalancedTransportOptions,
@@ -22,6 +24,8 @@ export {
   type DiscoveryInterceptorOptions,
   discoveryInterceptor,
 } from "./transport/discovery-interceptor.ts";
+export type { ShrinkHoldOptions } from "./transport/endpoint-belief.ts";
+export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/transport-status.ts";
 
 // Serve: servers that announce themselves there.
 
@@ -109,6 +113,7 @@ export type { BackoffOptions } from "./core/backoff.ts";
 export type { CallSignal } from "./core/call-signal.ts";
 export { type Clock, systemClock } from "./core/clock.ts";
 export type { Endpoint } from "./core/endpoint.ts";
+export type { EndpointStore, StoredEndpoints } from "./core/endpoint-store.ts";
 export type { HostPort } from "./core/host-port.ts";
 export { type LogFields, type Logger, silentLogger } from "./core/logger.ts";
 export type { Random } from "./core/random.ts";

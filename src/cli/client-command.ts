@@ -56,6 +56,7 @@ const spec: CommandSpec<typeof flags> = {
   flags,
   notes: [
     consulNote,
+    "While no server is there, calls wait within their deadline, and stderr says for what; with --calls they fail at once.",
     "Exit code: 0 after the last call or a signal; 1 when a call of --calls failed; 2 for a wrong flag. Durations are written 500ms, 20s, 1m30s.",
   ],
 };
@@ -95,13 +96,22 @@ type Settings = Pick<Invocation<typeof flags>, "flags" | "given">;
 /** The client that flags and environment ask for. Throws UsageError where they do not go together. */
 function openClient({ flags, given }: Settings, env: Environment, logger: Logger): HelloClient {
   const { consul: agent, scheme, ...query } = queryOf({ flags, given });
-  const ca = flags["tls-ca"] === undefined ? undefined : readNamedFile("--tls-ca", flags["tls-ca"]);
-  if (scheme === "http" && (flags.tls || ca !== undefined)) {
+  const caFile = flags["tls-ca"];
+  // Looked at for the flag's own words; the transport reads it, and again when it changes.
+  if (caFile !== undefined) readNamedFile("--tls-ca", caFile);
+  if (scheme === "http" && (flags.tls || caFile !== undefined)) {
     throw new UsageError(`--${flags.tls ? "tls" : "tls-ca"} and --target disagree: the target says scheme=http`);
   }
-  const tls = ca === undefined ? flags.tls || scheme === "https" : { ca };
+  const tls = caFile === undefined ? flags.tls || scheme === "https" : { caFile };
   return refuseBadSettings(() =>
-    createHelloClient({ ...query, consul: consulClientFor(flags, env, logger, agent), tls, logger }),
+    createHelloClient({
+      ...query,
+      consul: consulClientFor(flags, env, logger, agent),
+      tls,
+      // Who counts calls wants to know now; who calls for ever wants answers, and is told on stderr what calls wait for.
+      waitForReady: flags.calls === undefined,
+      logger,
+    }),
   );
 }
 

@@ -39,6 +39,8 @@ const fields: Readonly<Record<keyof ServiceModule, true>> = {
   maxConnectionAgeGraceMs: true,
   maxConnectionIdleMs: true,
   maxReaderPauseMs: true,
+  authorize: true,
+  overload: true,
   close: true,
 };
 

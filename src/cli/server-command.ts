@@ -6,10 +6,10 @@ import type { ConsulClient } from "../consul/consul-client.ts";
 import type { Logger } from "../core/logger.ts";
 import { closeOnSignal } from "../runtime/close-on-signal.ts";
 import type { ServiceModule } from "../server/service-module.ts";
+import { createRestartingServers } from "../testing/restarting-servers.ts";
 import { closeServiceModule } from "./close-service-module.ts";
 import { type Environment, runCommand } from "./command-line.ts";
 import { consulClientFor } from "./consul-flags.ts";
-import { simulateFaults } from "./fault-simulation.ts";
 import { helloModule } from "./hello-module.ts";
 import { loadServiceModule, ModuleError } from "./load-service-module.ts";
 import { type ServerInvocation, serverSpec } from "./server-flags.ts";
@@ -92,7 +92,7 @@ async function runServers(
     onReady: (address) => output.line(`ready ${address}`),
   };
   const faultIntervalMs = flags["fault-interval"];
-  const simulation = simulateFaults({
+  const simulation = createRestartingServers({
     start: (port) => startServiceServer(server, port),
     instances: flags.instances,
     firstPort: flags.port,

@@ -86,7 +86,10 @@ function tlsSettings(certFile: string | undefined, keyFile: string | undefined):
       `--tls-cert and --tls-key must come together: --tls-${certFile === undefined ? "cert" : "key"} is missing`,
     );
   }
-  return { tls: { cert: readNamedFile("--tls-cert", certFile), key: readNamedFile("--tls-key", keyFile) } };
+  // Looked at for the flags' own words; the server reads them, and again when they change.
+  readNamedFile("--tls-cert", certFile);
+  readNamedFile("--tls-key", keyFile);
+  return { tls: { certFile, keyFile } };
 }
 
 /** HOST or HOST:PORT as `--advertise` takes them; an IPv6 address with a port needs brackets. Throws UsageError. */

@@ -13,9 +13,10 @@ import type { ServiceOptions } from "../server/serve-options.ts";
 import type { Server } from "../server/server.ts";
 import type { ServiceModule } from "../server/service-module.ts";
 import { onlyServiceName } from "../server/service-registration.ts";
+import type { ServerTlsOptions } from "../server/tls-front.ts";
+import type { RunningServer } from "../testing/restarting-servers.ts";
 import { refuseBadSettings } from "./bad-settings.ts";
 import { UsageError } from "./command-line.ts";
-import type { RunningServer } from "./fault-simulation.ts";
 import { ModuleError } from "./load-service-module.ts";
 
 /** The part of a module that flags have no say in. */
@@ -34,7 +35,7 @@ export interface ServiceServerOptions {
   readonly cors?: NonNullable<ServiceModule["cors"]>;
   readonly reflection: boolean;
   readonly graceMs: number;
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: ServerTlsOptions;
   /** `before`: out of Consul, then drained and stopped. `after`: stopped, then out of Consul, as the original did it. */
   readonly leaveConsul: "before" | "after";
   readonly logger: Logger;

@@ -1,46 +1,173 @@
-// A client's TLS, from options to node:tls's own. Opens nothing.
+// A client's TLS, from options to what node:tls is told for one connection: who we are, whom we trust, and who the server has to be. Opens nothing.
 
-import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { isIP } from "node:net";
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContextOptions,
+} from "node:tls";
+import type { Clock } from "../core/clock.ts";
 import { describeValue } from "../core/describe-value.ts";
-import { checkAuthorities, checkKeyPair } from "../runtime/check-certificates.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { stripBrackets } from "../core/host-port.ts";
+import { type Logger, silentLogger } from "../core/logger.ts";
+import { type CertificateNames, readCertificateNames } from "../runtime/certificate-names.ts";
+import { toNodePem } from "../runtime/check-certificates.ts";
+import { spiffeIdOf } from "../runtime/peer-identity.ts";
+import { createCredentialsSource, type TlsCredentials } from "../runtime/tls-credentials.ts";
 
-/** How a client proves who it is and whom it trusts. All certificates and keys in PEM. */
+/** What a client may be told of an endpoint's identity: one for all, or by endpoint. */
+type ByEndpoint<T> = T | ((endpoint: Endpoint) => T);
+
+/**
+ * How a client proves who it is, whom it trusts, and who a server has to be. All certificates and keys in PEM. What is read from files, and what
+ * `credentials` gives, is looked at again before a connection is opened, at most once a second: new connections use it, those that are open go on.
+ * New ones that cannot be used are told to `logger`, and the last good ones stay.
+ */
 export interface ClientTlsOptions {
   /** Certificate authorities to trust instead of the runtime's. */
   readonly ca?: string | readonly string[];
+  /** File that holds them, or a folder of such. */
+  readonly caFile?: string;
   /** Client certificate chain, together with `key`. */
   readonly cert?: string;
   /** Private key of `cert`. */
   readonly key?: string;
-  /** Name to ask for (SNI) and to find in the server's certificate, instead of the endpoint's host. */
-  readonly serverName?: string;
+  /** File of the client certificate chain, together with `keyFile`. */
+  readonly certFile?: string;
+  /** File of its private key. */
+  readonly keyFile?: string;
+  /** In place of all the above, for those who hold them elsewhere: `{ ca, cert, key }` as they are now. Must not block. */
+  readonly credentials?: () => TlsCredentials;
+  /**
+   * Name to ask for (SNI) and to find in the server's certificate, instead of the endpoint's host; or how to know it by the endpoint. It should
+   * come from what the client knows by itself: who can write to Consul could name any server in an endpoint's meta.
+   */
+  readonly serverName?: string | ((endpoint: Endpoint) => string);
+  /**
+   * SPIFFE id that the server's certificate has to hold, or one of several, in place of a name; or how to know it by the endpoint. Exact:
+   * `spiffe://example.org/ns/default/svc/billing`.
+   */
+  readonly spiffeId?: string | readonly string[] | ((endpoint: Endpoint) => string | readonly string[]);
 }
 
-/** Throws TypeError for options that would fail every connection, one by one. */
-export function checkClientTls(tls: ClientTlsOptions): void {
+/** TLS for connections, one by one. */
+export interface ClientTls {
+  /** What a connection to this endpoint is opened with, as of now: SNI, certificates, and the check of who answers. Throws what the functions of options throw. */
+  connectionOptions(endpoint: Endpoint): ConnectionOptions;
+}
+
+/** What it is made with. */
+export interface ClientTlsParts {
+  /** Told of certificates that were replaced. */
+  readonly logger?: Logger | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** Checks the options and reads what they name. Throws TypeError for those that would fail every connection, one by one. */
+export function createClientTls(
+  tls: ClientTlsOptions,
+  { logger = silentLogger, clock }: ClientTlsParts = {},
+): ClientTls {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(
       `Cannot create connector as "tls" must be an object of settings, like { ca }: received ${describeValue(tls)}`,
     );
   }
-  const { ca, cert, key } = tls;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError('Cannot create connector as "tls.cert" and "tls.key" go together: received only one of them');
-  }
-  if (ca !== undefined) checkAuthorities("create connector", ca);
-  if (cert !== undefined && key !== undefined) checkKeyPair("create connector", cert, key);
+  const { serverName, spiffeId } = tls;
+  if (serverName !== undefined && typeof serverName !== "function") checkName(serverName);
+  if (spiffeId !== undefined && typeof spiffeId !== "function") checkSpiffeIds(spiffeId);
+  const action = "create connector";
+  const source = createCredentialsSource(tls, { action, logger, ...(clock === undefined ? {} : { clock }) });
   try {
-    createSecureContext(toSecureContext(tls));
+    createSecureContext(toSecureContext(source.current));
   } catch (cause) {
     throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
   }
+  return {
+    connectionOptions(endpoint) {
+      const name = byEndpoint(serverName, endpoint);
+      const ids = byEndpoint(spiffeId, endpoint);
+      if (name !== undefined) checkName(name);
+      if (ids !== undefined) checkSpiffeIds(ids);
+      const host = stripBrackets(new URL(endpoint.url).hostname);
+      return {
+        ...toSecureContext(source.current),
+        ...nameOf(host, name),
+        checkServerIdentity: (_asked: string, certificate: PeerCertificate) =>
+          ids === undefined
+            ? checkServerName(endpoint.url, name ?? host, certificate)
+            : checkSpiffeId(endpoint.url, [ids].flat(), certificate),
+      };
+    },
+  };
 }
 
-/** The same, as node:tls takes it. */
-export function toSecureContext({ ca, cert, key }: ClientTlsOptions): SecureContextOptions {
+function toSecureContext({ ca, cert, key }: TlsCredentials): SecureContextOptions {
   return {
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...(ca === undefined ? {} : { ca: [ca].flat().map((one) => toNodePem(one)) }),
+    ...(cert === undefined ? {} : { cert: toNodePem(cert) }),
+    ...(key === undefined ? {} : { key: toNodePem(key) }),
   };
+}
+
+function byEndpoint<T>(value: ByEndpoint<T> | undefined, endpoint: Endpoint): T | undefined {
+  return typeof value === "function" ? (value as (endpoint: Endpoint) => T)(endpoint) : value;
+}
+
+/** SNI has no IP addresses: RFC 6066, section 3. */
+function nameOf(host: string, name: string | undefined): { servername?: string } {
+  if (name !== undefined) return { servername: name };
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
+/** By the runtime's own rules, RFC 6125; in our words, as the runtimes' differ. */
+function checkServerName(url: string, name: string, certificate: PeerCertificate): Error | undefined {
+  const cause = checkServerIdentity(name, certificate);
+  return cause === undefined ? undefined : mismatch(url, `"${name}"`, certificate, cause);
+}
+
+/** https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md#51-path-validation: one URI in it, and no other name counts. */
+function checkSpiffeId(url: string, ids: readonly string[], certificate: PeerCertificate): Error | undefined {
+  const id = spiffeIdOf(namesOf(certificate));
+  if (id !== undefined && ids.includes(id)) return undefined;
+  return mismatch(url, ids.map((one) => `"${one}"`).join(" or "), certificate, undefined);
+}
+
+function mismatch(url: string, expected: string, certificate: PeerCertificate, cause: unknown): Error {
+  const { dnsNames, uris, ipAddresses } = namesOf(certificate);
+  const all = [...dnsNames, ...ipAddresses, ...uris];
+  const received = all.length === 0 ? "one without names" : all.map((name) => JSON.stringify(name)).join(", ");
+  const message = `${url} is not ${expected} by its certificate: received ${received}`;
+  return new Error(message, cause === undefined ? undefined : { cause });
+}
+
+const noNames: CertificateNames = { dnsNames: [], uris: [], ipAddresses: [] };
+
+function namesOf({ raw }: PeerCertificate): CertificateNames {
+  try {
+    return readCertificateNames(raw);
+  } catch {
+    return noNames;
+  }
+}
+
+function checkName(name: unknown): void {
+  if (typeof name === "string" && name !== "") return;
+  throw new TypeError(
+    `Cannot create connector as "tls.serverName" must be a name: received ${name === "" ? '""' : describeValue(name)}`,
+  );
+}
+
+/** https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md#2-spiffe-identity: the trust domain in small letters, and no slash at the end. */
+const spiffePattern = /^spiffe:\/\/[a-z0-9._-]+(\/[a-zA-Z0-9._-]+)*$/;
+
+function checkSpiffeIds(ids: unknown): void {
+  const all: readonly unknown[] = [ids].flat();
+  const bad = all.length === 0 ? ids : all.find((id) => typeof id !== "string" || !spiffePattern.test(id));
+  if (bad === undefined) return;
+  const rule = "must be like spiffe://example.org/ns/default/svc/billing";
+  throw new TypeError(`Cannot create connector as "tls.spiffeId" ${rule}: received ${describeValue(bad)}`);
 }

@@ -17,6 +17,9 @@ export interface KeepaliveOptions {
   readonly permitWithoutCalls?: boolean;
 }
 
+/** Towards servers that say that they are lictor's: they take it. */
+export const lictorKeepalive: KeepaliveOptions = { timeMs: 10_000, timeoutMs: 5000 };
+
 /** How connections are made, whatever they are made of. */
 export interface ConnectorOptions {
   /** Milliseconds until an attempt to connect is given up. Default 20000, as in gRPC. */
@@ -36,7 +39,9 @@ export function checkConnectorOptions(options: {
   readonly maxReceiveBytes: number;
   readonly maxSendBytes?: number;
   readonly compressMinBytes?: number;
-  readonly keepalive?: KeepaliveOptions | undefined;
+  readonly keepalive?: KeepaliveOptions | false | undefined;
+  readonly maxCalls?: number;
+  readonly maxPendingCalls?: number;
   readonly acceptCompression?: unknown;
   readonly sendCompression?: unknown;
 }): void {
@@ -46,9 +51,14 @@ export function checkConnectorOptions(options: {
     const isSize = Number.isInteger(value) && value > 0 && value <= maxMessageBytes;
     check(name, isSize, `an integer from 1 to ${maxMessageBytes}`, value);
   }
+  const { maxCalls = 1, maxPendingCalls = 0 } = options;
+  const isCount = (value: number, least: number) => Number.isInteger(value) && value >= least && value <= 0x7fff_ffff;
+  check("maxConcurrentCallsPerEndpoint", isCount(maxCalls, 1), "an integer from 1 to 2147483647", maxCalls);
+  const mayPend = isCount(maxPendingCalls, 0) || maxPendingCalls === Number.POSITIVE_INFINITY;
+  check("maxPendingCallsPerEndpoint", mayPend, "an integer >= 0", maxPendingCalls);
   check("compressMinBytes", compressMinBytes >= 0, ">= 0", compressMinBytes);
   checkCompressions(options.acceptCompression, options.sendCompression);
-  if (keepalive === undefined) return;
+  if (keepalive === undefined || keepalive === false) return;
   const { timeMs, timeoutMs = 1 } = keepalive;
   check("keepalive.timeMs", timeMs >= minKeepaliveMs, `>= ${minKeepaliveMs}`, timeMs);
   check("keepalive.timeoutMs", timeoutMs > 0, "> 0", timeoutMs);

@@ -1,15 +1,16 @@
 // Reaches endpoints by gRPC over our own HTTP/2, on sockets of node:net and node:tls: for Bun, Deno and Node.
 
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import process from "node:process";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { Endpoint } from "../core/endpoint.ts";
 import { stripBrackets } from "../core/host-port.ts";
+import type { Logger } from "../core/logger.ts";
 import type { ByteSocket } from "../http2/byte-socket.ts";
 import { wrapNodeSocket } from "../runtime/node-socket.ts";
 import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import type { Connector } from "../transport/connector.ts";
-import { type ClientTlsOptions, checkClientTls, toSecureContext } from "./client-tls.ts";
+import { type ClientTls, type ClientTlsOptions, createClientTls } from "./client-tls.ts";
 import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
 import { createSocketConnector, type SocketConnectorOptions } from "./socket-connector.ts";
 
@@ -17,12 +18,14 @@ import { createSocketConnector, type SocketConnectorOptions } from "./socket-con
 export interface Http2ConnectorOptions extends Omit<SocketConnectorOptions, "defer"> {
   /** TLS settings of endpoints whose URL is https. */
   readonly tls?: ClientTlsOptions;
+  /** Told of certificates that were replaced while the client runs. Silent by default. */
+  readonly logger?: Logger;
 }
 
-/** Creates a connector over our own HTTP/2. Throws RangeError or TypeError on bad options; opens nothing. */
+/** Creates a connector over our own HTTP/2. Throws RangeError or TypeError on bad options; reads the files of `tls`, opens nothing else. */
 export function createHttp2Connector(options: Http2ConnectorOptions = {}): Connector {
-  const { tls = {}, acceptCompression = [gzip, brotli], ...others } = options;
-  checkClientTls(tls);
+  const { tls: givenTls = {}, logger, acceptCompression = [gzip, brotli], ...others } = options;
+  const tls = createClientTls(givenTls, { logger, clock: options.clock });
   return createSocketConnector((endpoint, signal) => openSocket(endpoint, tls, signal), {
     acceptCompression,
     defer: flushSoon,
@@ -37,14 +40,14 @@ function flushSoon(run: () => void, isBusy: boolean): void {
 }
 
 /** Resolves when TCP, and TLS with ALPN, are through; rejects with what the runtime says, or with what the peer does not speak. */
-function openSocket(endpoint: Endpoint, tls: ClientTlsOptions, signal: AbortSignal): Promise<ByteSocket> {
+function openSocket(endpoint: Endpoint, tls: ClientTls, signal: AbortSignal): Promise<ByteSocket> {
   const url = new URL(endpoint.url);
   const host = stripBrackets(url.hostname);
   const isTls = url.protocol === "https:";
   const port = Number(url.port || (isTls ? 443 : 80));
   return new Promise((resolve, reject) => {
     const socket: Socket | TLSSocket = isTls
-      ? connectTls({ ...toSecureContext(tls), host, port, ...nameOf(host, tls), ALPNProtocols: ["h2"] })
+      ? connectTls({ ...tls.connectionOptions(endpoint), host, port, ALPNProtocols: ["h2"] })
       : connectTcp({ host, port });
     const onAbort = () => {
       socket.destroy();
@@ -82,9 +85,3 @@ function openSocket(endpoint: Endpoint, tls: ClientTlsOptions, signal: AbortSign
 
 /** What breaks a connection is told by its socket's wrapper. */
 function ignore(): void {}
-
-/** SNI has no IP addresses: RFC 6066, section 3. */
-function nameOf(host: string, { serverName }: ClientTlsOptions): { servername?: string } {
-  if (serverName !== undefined) return { servername: serverName };
-  return isIP(host) === 0 ? { servername: host } : {};
-}

@@ -9,7 +9,7 @@ import {
   type UniversalClientRequest,
   type UniversalClientResponse,
 } from "@connectrpc/connect/protocol";
-import { markUnprocessed } from "../core/call-fate.ts";
+import { markMaybeProcessed, markUnprocessed, markUnsendable } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
 import { toFields } from "../grpc/metadata.ts";
 import { errorCodeName } from "../http2/error-code.ts";
@@ -58,7 +58,7 @@ export function sendHttp2Request(
       headers = toHttp2Headers(request);
     } catch (error) {
       context.onClosed();
-      reject(error);
+      reject(error instanceof ConnectError ? markUnsendable(error) : error);
       return;
     }
     const headerBytes = sizeOf(headers);
@@ -66,7 +66,7 @@ export function sendHttp2Request(
       // Sent all the same, it would cost the whole session: nghttp2 closes it, Bun with every call on it.
       context.onClosed();
       const message = `cannot send ${headerBytes} bytes of metadata as ${maxHeaderBytes} is the most`;
-      reject(new ConnectError(message, Code.ResourceExhausted));
+      reject(markUnsendable(new ConnectError(message, Code.ResourceExhausted)));
       return;
     }
     let stream: http2.ClientHttp2Stream;
@@ -74,7 +74,7 @@ export function sendHttp2Request(
       stream = context.session.request(headers, { endStream: false });
     } catch (error) {
       context.onClosed();
-      reject(refusedHeader(error) ?? markUnprocessed(lost(context, error)));
+      reject(refusedHeader(error) ?? markUnprocessed(brokenOff(context, error), "never-sent", context.session));
       return;
     }
     const body = new StreamBody(stream);
@@ -132,7 +132,9 @@ function explainClose(stream: http2.ClientHttp2Stream, context: Http2RequestCont
   const isAboveGoaway = lastId !== undefined && stream.id !== undefined && stream.id > lastId;
   // RFC 9113 section 8.7: REFUSED_STREAM and GOAWAY guarantee that the request was not processed.
   if (wasNeverSent || isAboveGoaway || stream.rstCode === NGHTTP2_REFUSED_STREAM) {
-    return markUnprocessed(lost(context, error ?? new Error("the peer refused the call")));
+    const refusal = brokenOff(context, error ?? new Error("the peer refused the call"));
+    const isAlone = !wasNeverSent && !isAboveGoaway;
+    return markUnprocessed(refusal, wasNeverSent ? "never-sent" : "refused", isAlone ? undefined : context.session);
   }
   // A stream whose connection went away carries CANCEL or no code, depending on the runtimes at both ends.
   const hasNoCode = stream.rstCode === NGHTTP2_NO_ERROR;
@@ -145,7 +147,12 @@ function explainClose(stream: http2.ClientHttp2Stream, context: Http2RequestCont
   return new ConnectError(`${context.url} reset the call with ${name}`, code, undefined, undefined, error);
 }
 
+/** The connection went away under the call, and under all others it had. */
 function lost(context: Http2RequestContext, error: unknown): ConnectError {
+  return markMaybeProcessed(brokenOff(context, error), context.session);
+}
+
+function brokenOff(context: Http2RequestContext, error: unknown): ConnectError {
   const why = context.lostReason() ?? error;
   const text = why instanceof Error ? why.message : String(why);
   return new ConnectError(`${context.url}: ${text}`, Code.Unavailable, undefined, undefined, why);
@@ -157,7 +164,7 @@ function refusedHeader(error: unknown): ConnectError | undefined {
   if (!/^ERR_(HTTP2_INVALID_(CONNECTION_HEADERS|HEADER_VALUE|PSEUDOHEADER)|INVALID_(CHAR|HTTP_TOKEN))$/.test(code))
     return undefined;
   const text = error instanceof Error ? error.message : "";
-  return new ConnectError(text, Code.InvalidArgument, undefined, undefined, error);
+  return markUnsendable(new ConnectError(text, Code.InvalidArgument, undefined, undefined, error));
 }
 
 function sizeOf(headers: http2.OutgoingHttpHeaders): number {

@@ -5,15 +5,22 @@ import type { Compression } from "@connectrpc/connect/protocol";
 import { type Clock, maxTimerMs } from "../core/clock.ts";
 import { deadlineQueueOf } from "../core/deadline-queue.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { isLictorMeta } from "../core/lictor-meta.ts";
 import { SessionTransport } from "../grpc/client/session-transport.ts";
 import { Keepalive } from "../grpc/keepalive.ts";
 import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
 import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
 import { Http2Session, type SessionHost, type SessionOptions } from "../http2/session.ts";
 import type { StreamListener } from "../http2/stream.ts";
-import type { Connection, ConnectionListener, ConnectionState, UnaryCaller } from "../transport/connector.ts";
+import type {
+  CallCounts,
+  Connection,
+  ConnectionListener,
+  ConnectionState,
+  UnaryCaller,
+} from "../transport/connector.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
-import type { KeepaliveOptions } from "./connector-options.ts";
+import { type KeepaliveOptions, lictorKeepalive } from "./connector-options.ts";
 import { neverSpokeHttp2 } from "./never-ready.ts";
 
 /** What connections of one connector share. */
@@ -25,7 +32,11 @@ export interface SocketConnectionOptions {
   readonly acceptCompression: readonly Compression[];
   readonly sendCompression: Compression | undefined;
   readonly compressMinBytes: number;
-  readonly keepalive: KeepaliveOptions | undefined;
+  /** Calls under way on a connection at a time, and those that may wait for their turn; undefined for any number. */
+  readonly maxCalls: number;
+  readonly maxPendingCalls: number;
+  /** Undefined: towards those that say that they take it. */
+  readonly keepalive: KeepaliveOptions | false | undefined;
   /** Longer times between PINGs, by the URL of who asked for them. */
   readonly keepaliveMs: Map<string, number>;
   readonly clock: Clock;
@@ -63,6 +74,14 @@ export class SocketConnection implements Connection, SessionHost {
 
   get transport(): Transport {
     return this.#transport;
+  }
+
+  get counts(): CallCounts {
+    return this.#transport.counts;
+  }
+
+  ping(onAnswer: () => void): void {
+    if (this.state.type === "ready") this.#session?.connection.ping(onAnswer);
   }
 
   connect(): void {
@@ -132,7 +151,7 @@ export class SocketConnection implements Connection, SessionHost {
       clock,
       defer,
       // No streams of the peer's: pushes are refused by SETTINGS.
-      limits: { maxConcurrentStreams: 0 },
+      limits: { maxConcurrentStreams: 0, maxOwnStreams: this.#options.maxCalls },
       // How long a server may take to read what it is sent, or to end what it began to send, is the caller's affair, who has deadlines:
       // a slow line is no attack.
       timeouts: {
@@ -228,7 +247,8 @@ export class SocketConnection implements Connection, SessionHost {
   // Keepalive.
 
   #startKeepalive(session: Http2Session): Keepalive | undefined {
-    const { keepalive, keepaliveMs, clock } = this.#options;
+    const { keepaliveMs, clock } = this.#options;
+    const keepalive = this.#keepaliveOptions();
     if (keepalive === undefined) return undefined;
     const { timeMs, timeoutMs = defaultKeepaliveTimeoutMs, permitWithoutCalls = false } = keepalive;
     const started = new Keepalive({
@@ -243,8 +263,14 @@ export class SocketConnection implements Connection, SessionHost {
     return started;
   }
 
+  #keepaliveOptions(): KeepaliveOptions | undefined {
+    const { keepalive = isLictorMeta(this.endpoint.meta) ? lictorKeepalive : undefined } = this.#options;
+    return keepalive === false ? undefined : keepalive;
+  }
+
   #askLessOften(): void {
-    const { keepalive, keepaliveMs } = this.#options;
+    const { keepaliveMs } = this.#options;
+    const keepalive = this.#keepaliveOptions();
     if (keepalive === undefined) return;
     const { url } = this.endpoint;
     keepaliveMs.set(url, Math.min((keepaliveMs.get(url) ?? keepalive.timeMs) * 2, maxTimerMs));

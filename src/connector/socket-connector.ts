@@ -25,8 +25,22 @@ export interface SocketConnectorOptions extends ConnectorOptions {
   readonly sendCompression?: Compression;
   /** Smallest message that `sendCompression` compresses, in bytes. Default 1024. */
   readonly compressMinBytes?: number;
-  /** How servers that are gone without a word are found. Default: by deadlines only. */
-  readonly keepalive?: KeepaliveOptions;
+  /**
+   * How servers that are gone without a word are found; `false`: by deadlines only. Default: towards servers whose Meta in Consul says that they are
+   * lictor's, a PING after 10 s of silence with calls under way, which may take 5 s; by deadlines only towards others, as many of them end
+   * connections that ask them unbidden (gRFC A8).
+   */
+  readonly keepalive?: KeepaliveOptions | false;
+  /**
+   * Calls under way at a time on the connection to an endpoint, from 1 to 2147483647; the server's own limit holds beside it. What goes beyond waits for its
+   * turn there, see `maxPendingCallsPerEndpoint`. Default: as many as the server takes.
+   */
+  readonly maxConcurrentCallsPerEndpoint?: number;
+  /**
+   * Calls that wait at a time for their turn on the connection to an endpoint, 0 or more. What goes beyond is refused there unsent: it goes to
+   * another endpoint, or waits until one has room, within its deadline. With 0, no call waits where another endpoint has room. Default: any number.
+   */
+  readonly maxPendingCallsPerEndpoint?: number;
   /**
    * Runs a function when what runs now is done: what calls write meanwhile goes out in one piece. With `isBusy`, that may be later, when all
    * sockets that had something were read. Default `queueMicrotask`.
@@ -43,6 +57,8 @@ export const engineOptions: Readonly<
   sendCompression: true,
   compressMinBytes: true,
   keepalive: true,
+  maxConcurrentCallsPerEndpoint: true,
+  maxPendingCallsPerEndpoint: true,
 };
 
 /** Creates a connector over what `open` opens. Throws RangeError or TypeError on bad options; opens nothing. */
@@ -55,6 +71,8 @@ export function createSocketConnector(open: SocketOpener, options: SocketConnect
     sendCompression: options.sendCompression,
     compressMinBytes: options.compressMinBytes ?? defaultCompressMinBytes,
     keepalive: options.keepalive,
+    maxCalls: options.maxConcurrentCallsPerEndpoint ?? 0x7fff_ffff,
+    maxPendingCalls: options.maxPendingCallsPerEndpoint ?? Number.POSITIVE_INFINITY,
     clock: options.clock ?? systemClock,
     // Called as a method, a platform may refuse it.
     defer: options.defer ?? ((run: () => void) => queueMicrotask(run)),

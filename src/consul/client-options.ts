@@ -11,10 +11,17 @@ export interface ConsulClientOptions {
    * Base URL of the agent, with or without a path prefix; a missing scheme means http, a missing port the scheme's own. Credentials
    * in it become `basicAuth`. `unix:///path` needs a `fetch` that reaches the socket, as `consulFromEnv` gives. Default
    * `http://127.0.0.1:8500`.
+   *
+   * A list names several agents of one cluster, each once. Reads stay with one of them while it answers; where it gives no answer, or one
+   * with status 429 or 5xx, the next one is asked at once, and kept. A write is sent once, and what belongs to one agent alone (all of
+   * `client.agent`) goes to the first; a registration by `registerService` moves by rules of its own.
    */
-  readonly address?: string;
-  /** ACL token, sent as X-Consul-Token. A function is asked before every request; what it throws rejects the request. */
-  readonly token?: string | (() => string | undefined);
+  readonly address?: string | readonly string[];
+  /**
+   * ACL token, sent as X-Consul-Token. A function is asked before every request, within the request's time limit; what it throws or
+   * rejects with rejects the request. Where Consul answers 403 it is asked again, and the request repeated once if it now gives another.
+   */
+  readonly token?: string | (() => string | undefined | Promise<string | undefined>);
   /** Datacenter of every request that names no other. */
   readonly datacenter?: string;
   /** Consul Enterprise namespace. */
@@ -39,9 +46,26 @@ export interface ConsulClientOptions {
 export type ConsulFetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** Options with nothing left open. */
-export interface ResolvedConsulOptions extends ConsulAddress {
+export interface ResolvedConsulOptions {
+  /** One for each address, in their order; they differ in nothing else. */
+  readonly agents: readonly [AgentOptions, ...AgentOptions[]];
+  /** The addresses as shown in messages. */
+  readonly address: string;
+  /** Equal where addresses, rights, fetch and clock are; a token function is what it is, whatever it returns. Holds secrets. */
+  readonly identity: string;
+  /**
+   * The same, with what a token function returns now, or, where it gives promises, with the last one that was kept. Throws what that
+   * throws. Holds secrets.
+   */
+  presentIdentity(): string;
+  /** Equal where the same questions go to the same agents, whoever asks: addresses, datacenter, namespace, partition. Holds no secret. */
+  readonly place: string;
+}
+
+/** What requests to one agent are made of. */
+export interface AgentOptions extends ConsulAddress {
   /** The token for the next request, checked; undefined for none. */
-  readonly token: () => string | undefined;
+  readonly token: () => string | undefined | Promise<string | undefined>;
   /** Whether the token is known without asking. */
   readonly hasFixedToken: boolean;
   readonly datacenter: string | undefined;
@@ -52,12 +76,6 @@ export interface ResolvedConsulOptions extends ConsulAddress {
   readonly fetch: ConsulFetch;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Equal where address, rights, fetch and clock are; a token function is what it is, whatever it returns. Holds secrets. */
-  readonly identity: string;
-  /** The same, with what a token function returns now. Throws what that throws. Holds secrets. */
-  presentIdentity(): string;
-  /** Equal where the same questions go to the same agent, whoever asks: address, datacenter, namespace, partition. Holds no secret. */
-  readonly place: string;
 }
 
 /** Late-bound, so that a fetch that is instrumented after the client was made is used too. */
@@ -77,37 +95,27 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
     clock = systemClock,
     headers = {},
   } = options;
-  const address = parseConsulAddress(addressOf(options.address));
+  const addresses = addressesOf(options.address);
   if (!(timeoutMs > 0)) {
     throw new RangeError(`Cannot create a Consul client as "timeoutMs" must be > 0: received ${timeoutMs}`);
   }
   if (typeof fetch !== "function") {
     throw new TypeError(`Cannot create a Consul client as "fetch" must be a function: received ${typeof fetch}`);
   }
-  if (address.address.startsWith("unix:") && fetch === runtimeFetch) {
-    throw new TypeError(
-      `Cannot create a Consul client as a unix socket needs a "fetch" that reaches it: received ${JSON.stringify(describeAddress(address.address))}`,
-    );
+  for (const { address } of addresses) {
+    if (address.startsWith("unix:") && fetch === runtimeFetch) {
+      throw new TypeError(
+        `Cannot create a Consul client as a unix socket needs a "fetch" that reaches it: received ${JSON.stringify(describeAddress(address))}`,
+      );
+    }
   }
   checkHeaders(headers);
-  const basicAuth = checkBasicAuth(options.basicAuth) ?? address.basicAuth;
+  const givenAuth = checkBasicAuth(options.basicAuth);
   const datacenter = checkText("datacenter", options.datacenter);
   const namespace = checkText("namespace", options.namespace);
   const partition = checkText("partition", options.partition);
-  const token = tokenSource(options.token);
-  const identityBy = (rights: string | number) =>
-    JSON.stringify([
-      address.address,
-      rights,
-      [datacenter, namespace, partition],
-      basicAuth === undefined ? "" : [basicAuth.username, basicAuth.password],
-      Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)),
-      numberOf(fetch),
-      numberOf(clock),
-    ]);
-  return {
-    ...address,
-    basicAuth,
+  const { token, present } = tokenSource(options.token);
+  const common = {
     token,
     hasFixedToken: typeof options.token === "string" && options.token !== "",
     datacenter,
@@ -118,16 +126,60 @@ export function resolveConsulOptions(options: ConsulClientOptions): ResolvedCons
     fetch,
     logger,
     clock,
-    identity: identityBy(typeof options.token === "function" ? numberOf(options.token) : (token() ?? "")),
-    presentIdentity: () => identityBy(token() ?? ""),
-    place: JSON.stringify([address.address, datacenter, namespace, partition]),
+  };
+  const agentOf = (address: ConsulAddress): AgentOptions => ({
+    ...address,
+    basicAuth: givenAuth ?? address.basicAuth,
+    ...common,
+  });
+  const [first, ...others] = addresses;
+  const agents = [agentOf(first), ...others.map(agentOf)] as const;
+  const identityBy = (rights: string | number) =>
+    JSON.stringify([
+      agents.map(({ address, basicAuth }) => [address, basicAuth?.username, basicAuth?.password]),
+      rights,
+      [datacenter, namespace, partition],
+      Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)),
+      numberOf(fetch),
+      numberOf(clock),
+    ]);
+  return {
+    agents,
+    address: agents.map(({ address }) => address).join(", "),
+    identity: identityBy(typeof options.token === "function" ? numberOf(options.token) : (present() ?? "")),
+    presentIdentity: () => identityBy(present() ?? ""),
+    place: JSON.stringify([agents.map(({ address }) => address), datacenter, namespace, partition]),
   };
 }
 
-function tokenSource(token: ConsulClientOptions["token"]): () => string | undefined {
-  if (typeof token === "function") return () => checkToken(token());
-  const checked = checkToken(token);
-  return () => checked;
+/** `present` is the token as far as it can be told without waiting. */
+function tokenSource(token: ConsulClientOptions["token"]): {
+  readonly token: AgentOptions["token"];
+  present(): string | undefined;
+} {
+  if (typeof token !== "function") {
+    const checked = checkToken(token);
+    return { token: () => checked, present: () => checked };
+  }
+  let last: string | undefined;
+  const keep = (text: unknown) => {
+    last = checkToken(text);
+    return last;
+  };
+  const ask = () => {
+    const given: unknown = token();
+    return given instanceof Promise ? given.then(keep) : keep(given);
+  };
+  return {
+    token: ask,
+    present() {
+      const given = ask();
+      if (!(given instanceof Promise)) return given;
+      // The request that asks next tells of its failure.
+      given.catch(() => {});
+      return last;
+    },
+  };
 }
 
 function checkToken(token: unknown): string | undefined {
@@ -139,11 +191,31 @@ function checkToken(token: unknown): string | undefined {
   return token;
 }
 
-function addressOf(address: string | undefined): string {
-  if (address === "") {
+function addressesOf(given: ConsulClientOptions["address"]): readonly [ConsulAddress, ...ConsulAddress[]] {
+  if (given === "") {
     throw new TypeError('Cannot create a Consul client as "address" must name an agent: received ""');
   }
-  return checkText("address", address) ?? "http://127.0.0.1:8500";
+  if (!Array.isArray(given)) {
+    return [parseConsulAddress(checkText("address", given) ?? "http://127.0.0.1:8500")];
+  }
+  const addresses = given.map((one: unknown) => {
+    const text = checkText("address", one);
+    if (text === undefined) {
+      throw new TypeError('Cannot create a Consul client as "address" must name an agent: received an empty entry');
+    }
+    return parseConsulAddress(text);
+  });
+  const [first, ...others] = addresses;
+  if (first === undefined) {
+    throw new TypeError('Cannot create a Consul client as "address" must name an agent: received an empty list');
+  }
+  const twice = addresses.find(({ address }, at) => addresses.findIndex((other) => other.address === address) < at);
+  if (twice !== undefined) {
+    throw new TypeError(
+      `Cannot create a Consul client as "address" must name each agent once: received ${JSON.stringify(describeAddress(twice.address))} twice`,
+    );
+  }
+  return [first, ...others];
 }
 
 function checkText(name: string, text: unknown): string | undefined {

@@ -2,7 +2,13 @@
 
 import type { ConsulAgent } from "./agent.ts";
 import { createAgentApi } from "./agent-api.ts";
-import { type ConsulClientOptions, keepOptions, resolveConsulOptions } from "./client-options.ts";
+import {
+  type ConsulClientOptions,
+  keepOptions,
+  optionsOf,
+  type ResolvedConsulOptions,
+  resolveConsulOptions,
+} from "./client-options.ts";
 import type { ConsulCatalog, ConsulStatus } from "./cluster.ts";
 import { createClusterApi } from "./cluster-api.ts";
 import type { ConsulHealth } from "./health.ts";
@@ -10,16 +16,17 @@ import { createHealthApi } from "./health-api.ts";
 import { isConsulClient } from "./is-consul-client.ts";
 import type { ConsulKv } from "./kv.ts";
 import { createKvApi } from "./kv-api.ts";
-import { createRequester } from "./request.ts";
+import { createSender } from "./sender.ts";
 
 export type { ConsulClientOptions, ConsulFetch } from "./client-options.ts";
 
-/** A client of one agent. Immutable, holds nothing that needs closing. */
+/** A client of one agent, or of several of one cluster. Holds nothing that needs closing. */
 export interface ConsulClient {
-  /** Base URL of the agent, without credentials. For messages. */
+  /** Base URL of the agent, without credentials; of several, joined by a comma and a space. For messages. */
   readonly address: string;
   /** Equal for two clients that would get the same answers (address, rights, fetch). For sharing watches; holds secrets, never to be shown. */
   readonly identity: string;
+  /** What an agent knows and does by itself: always the first agent's. */
   readonly agent: ConsulAgent;
   readonly health: ConsulHealth;
   readonly kv: ConsulKv;
@@ -34,8 +41,11 @@ export interface ConsulClient {
  * with TypeError or RangeError on arguments that cannot be sent.
  */
 export function createConsulClient(options: ConsulClientOptions | string = {}): ConsulClient {
-  const resolved = resolveConsulOptions(typeof options === "string" ? { address: options } : options);
-  const send = createRequester(resolved);
+  return clientOf(resolveConsulOptions(typeof options === "string" ? { address: options } : options));
+}
+
+function clientOf(resolved: ResolvedConsulOptions): ConsulClient {
+  const send = createSender(resolved);
   const client = {
     address: resolved.address,
     agent: createAgentApi(send),
@@ -48,6 +58,16 @@ export function createConsulClient(options: ConsulClientOptions | string = {}): 
   return Object.defineProperty(client, "identity", { value: resolved.identity }) as typeof client & {
     identity: string;
   };
+}
+
+/** A client for each agent that `client` asks, in their order; the client itself where it asks one, or is of another make. */
+export function eachAgent(client: ConsulClient): readonly [ConsulClient, ...ConsulClient[]] {
+  const resolved = optionsOf(client);
+  if (resolved === undefined || resolved.agents.length === 1) return [client];
+  const [first, ...others] = resolved.agents.map((agent) =>
+    clientOf({ ...resolved, agents: [agent], address: agent.address }),
+  );
+  return first === undefined ? [client] : [first, ...others];
 }
 
 /** The client itself, or a new one for the options or the address. */

@@ -14,6 +14,8 @@ export interface ConsulErrorDetails {
   readonly status?: number;
   /** Consul's own text, trimmed and cut at 1024 characters. */
   readonly text?: string;
+  /** How long Consul, or a proxy before it, asks to be left alone (Retry-After), in milliseconds from 0 to 60000. */
+  readonly retryAfterMs?: number;
   /** What the runtime threw; a copy without the secrets where it held any. */
   readonly cause?: unknown;
 }
@@ -27,6 +29,7 @@ export class ConsulError extends Error implements ConsulErrorDetails {
   readonly address: string;
   readonly status?: number;
   readonly text?: string;
+  readonly retryAfterMs?: number;
 
   constructor(message: string, details: ConsulErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -36,7 +39,18 @@ export class ConsulError extends Error implements ConsulErrorDetails {
     this.address = details.address;
     if (details.status !== undefined) this.status = details.status;
     if (details.text !== undefined) this.text = details.text;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
   }
+}
+
+/**
+ * Whether another agent, or another server, may answer what this one could not: nothing came, or 429 or 5xx. False for anything that is not
+ * a ConsulError.
+ */
+export function isAgentsFault(error: unknown): error is ConsulError {
+  if (!(error instanceof ConsulError)) return false;
+  const { code, status = 0 } = error;
+  return code === "network" || code === "timeout" || (code === "http" && (status === 429 || status >= 500));
 }
 
 /**

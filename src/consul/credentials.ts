@@ -1,6 +1,6 @@
 // The secrets of a request: how they are written, and which they are.
 
-import type { ResolvedConsulOptions } from "./client-options.ts";
+import type { AgentOptions } from "./client-options.ts";
 
 /** RFC 7617, with UTF-8 as its section 2.1 has it. */
 export function basicAuthorization({ username, password }: { username: string; password: string }): string {
@@ -9,7 +9,7 @@ export function basicAuthorization({ username, password }: { username: string; p
 }
 
 /** Every text of a request that nobody may see. */
-export function secretsOf(client: ResolvedConsulOptions, token: string | undefined): string[] {
+export function secretsOf(client: AgentOptions, token: string | undefined): string[] {
   const auth = client.basicAuth;
   const secretHeaders = Object.entries(client.headers)
     .filter(([name]) => /^(authorization|proxy-authorization|cookie|x-consul-token)$/i.test(name))

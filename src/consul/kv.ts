@@ -55,7 +55,8 @@ export interface ConsulKv {
   /**
    * Follows a key by blocking queries: an iterable of what it holds, undefined while it does not exist. The first value comes as
    * soon as it is known, later ones on change only; a slow consumer gets the latest. Errors of Consul do not end it (see
-   * `onError`). An aborted signal rejects with its reason; leaving the loop ends the watch. Each iteration is a watch of its own,
+   * `onError`); while the cluster has no leader, any server's answer is taken that is no older than what is known, unless `consistency`
+   * says otherwise. An aborted signal rejects with its reason; leaving the loop ends the watch. Each iteration is a watch of its own,
    * nothing is sent before it begins. Throws TypeError or RangeError at once on a bad key or option.
    */
   watch(key: string, options?: WatchKeyOptions): AsyncIterable<KvEntry | undefined>;

@@ -13,7 +13,9 @@ const longestWaitMs = 600_000;
  * The parameters and the time limit of a read. Throws TypeError or RangeError on an index or a wait that Consul would refuse or
  * misread: `wait=0s` means 5 minutes there.
  */
-export function queryParameters(options: QueryOptions = {}): Pick<ConsulRequest, "query" | "defaultTimeoutMs"> {
+export function queryParameters(
+  options: QueryOptions = {},
+): Pick<ConsulRequest, "query" | "defaultTimeoutMs" | "waitsOn"> {
   const { index, waitMs, datacenter, consistency = "default", near, filter } = options;
   if (index !== undefined && !/^[0-9]+$/.test(index)) {
     throw new TypeError(`Cannot ask Consul to wait as "index" must be decimal: received "${index}"`);
@@ -35,12 +37,13 @@ export function queryParameters(options: QueryOptions = {}): Pick<ConsulRequest,
       filter: emptyAsAbsent(filter),
     },
     // Consul adds up to a sixteenth of the wait, so that watchers do not return together.
-    ...(blocks ? { defaultTimeoutMs: (wait * 17) / 16 + 10_000 } : {}),
+    ...(blocks ? { defaultTimeoutMs: (wait * 17) / 16 + 10_000, waitsOn: { indexAgent: options.indexAgent } } : {}),
   };
 }
 
 /** The data with what the answer's headers say. */
-export function toQueryResult<T>(data: T, { headers }: ConsulAnswer): QueryResult<T> {
+export function toQueryResult<T>(data: T, answer: ConsulAnswer): QueryResult<T> {
+  const { headers, agent } = answer;
   const leader = headers.get("X-Consul-Knownleader");
   const contact = headers.get("X-Consul-Lastcontact");
   return {
@@ -49,7 +52,16 @@ export function toQueryResult<T>(data: T, { headers }: ConsulAnswer): QueryResul
     knownLeader: leader === null ? undefined : leader === "true",
     lastContactMs: contact !== null && /^[0-9]+$/.test(contact) ? Number(contact) : undefined,
     filteredByAcls: headers.get("X-Consul-Results-Filtered-By-ACLs") === "true",
+    ...rightsInDoubt(answer),
+    agent,
   };
+}
+
+function rightsInDoubt({ headers, hadToken }: ConsulAnswer): Pick<QueryResult<unknown>, "rightsInDoubt"> {
+  // Comes with every answer of the versions that say what they hide, also where ACLs are off.
+  const policy = headers.get("X-Consul-Default-ACL-Policy");
+  if (policy === null) return hadToken ? { rightsInDoubt: "unsaid" } : {};
+  return policy === "deny" && !hadToken ? { rightsInDoubt: "no-token" } : {};
 }
 
 function emptyAsAbsent(text: string | undefined): string | undefined {

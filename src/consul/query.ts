@@ -14,6 +14,11 @@ export interface QueryOptions extends RequestOptions {
   /** Index of the answer already known, as Consul sent it. Absent or "0": answer at once. */
   readonly index?: string;
   /**
+   * `agent` of the answer that `index` is of. A client of several agents that would ask another one leaves `index` out, as an index says
+   * nothing there: that answer comes at once. Absent: the index is sent to whoever is asked first.
+   */
+  readonly indexAgent?: string;
+  /**
    * Longest wait for a change in milliseconds, at least 1 and at most 600000; read only beside `index`. Default: Consul's 5 minutes.
    * Keep it at 60 s or less: an aborted wait holds its connection slot at the agent until it is over, and Node's fetch gives up after 300 s.
    */
@@ -38,6 +43,13 @@ export interface QueryResult<T> {
   readonly knownLeader: boolean | undefined;
   /** X-Consul-Lastcontact: milliseconds since the answering server heard from the leader. */
   readonly lastContactMs: number | undefined;
-  /** X-Consul-Results-Filtered-By-ACLs: the token's rights hid results. Only newer servers say so. */
+  /** X-Consul-Results-Filtered-By-ACLs: the token's rights hid results. Only servers from 1.11 on say so, and only to who sends a token. */
   readonly filteredByAcls: boolean;
+  /**
+   * Whether rights may have hidden results without a word of it: `no-token` where nothing was sent to a Consul that denies by default,
+   * `unsaid` where a token was sent to one that is too old to say anything of rights. Absent where neither is so.
+   */
+  readonly rightsInDoubt?: "no-token" | "unsaid";
+  /** Address of the agent that answered, without credentials. */
+  readonly agent?: string;
 }

@@ -1,6 +1,6 @@
 // Turns a failed request into a ConsulError that says what was asked of whom and what came of it, without a secret in it.
 
-import type { ResolvedConsulOptions } from "./client-options.ts";
+import type { AgentOptions } from "./client-options.ts";
 import { ConsulError, type ConsulErrorDetails } from "./consul-error.ts";
 import { secretsOf } from "./credentials.ts";
 import { createScrubber } from "./secrets.ts";
@@ -10,6 +10,8 @@ export interface FailureDetails {
   readonly status?: number;
   /** The answer's body. Shown in the message of an error status. */
   readonly text?: string;
+  /** How long the answer asks to be left alone. */
+  readonly retryAfterMs?: number | undefined;
   /** The answer's Location header. */
   readonly location?: string | null;
   readonly cause?: unknown;
@@ -27,12 +29,12 @@ const maxTextLength = 1024;
 
 /** Creates what makes the errors of one request. `path` is path and query as sent, `token` the token sent. */
 export function createFailure(
-  client: ResolvedConsulOptions,
+  client: AgentOptions,
   request: { readonly action: string; readonly method: string },
   path: string,
   token: string | undefined,
 ): CreateConsulError {
-  return (code, outcome, { status, text, location, cause } = {}) => {
+  return (code, outcome, { status, text, location, retryAfterMs, cause } = {}) => {
     const scrubber = createScrubber(secretsOf(client, token));
     const shownPath = scrubber.text(path);
     const address = scrubber.text(client.address);
@@ -47,6 +49,7 @@ export function createFailure(
       address,
       ...(status === undefined ? {} : { status }),
       ...(shownText === undefined ? {} : { text: shownText }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       ...(cause === undefined ? {} : { cause: scrubber.cause(cause) }),
     });
   };

@@ -1,12 +1,15 @@
 // The one place that sends requests to Consul: headers, common parameters, the time limit, and what becomes of a failure.
-// Never retries, never follows redirects, never lets a secret into an error.
+// Never retries but for a token that was replaced meanwhile, never follows redirects, never lets a secret into an error.
 
 import { reasonOf } from "../core/error-text.ts";
-import type { ResolvedConsulOptions } from "./client-options.ts";
+import type { AgentOptions } from "./client-options.ts";
+import { ConsulError } from "./consul-error.ts";
 import { basicAuthorization } from "./credentials.ts";
-import { exchange } from "./exchange.ts";
+import { exchange, type Outcome } from "./exchange.ts";
 import type { RequestOptions } from "./query.ts";
 import { createFailure } from "./request-failure.ts";
+import { readRetryAfter } from "./retry-after.ts";
+import { type TokenLimits, tokenWithin } from "./token-within.ts";
 
 /** One request. */
 export interface ConsulRequest {
@@ -22,12 +25,18 @@ export interface ConsulRequest {
   readonly options?: RequestOptions | undefined;
   /** Time limit where the options name none. Default: the client's. */
   readonly defaultTimeoutMs?: number;
+  /** Where the request blocks on an index: the address of the agent that gave it, as far as the caller knows. */
+  readonly waitsOn?: { readonly indexAgent: string | undefined };
   /** Which statuses beside 200 are answers. */
   readonly isAnswer?: (status: number, headers: Headers, text: string) => boolean;
 }
 
 /** What Consul answered. */
 export interface ConsulAnswer {
+  /** Address of the agent that answered, without credentials. */
+  readonly agent: string;
+  /** Whether a token went with the request. */
+  readonly hadToken: boolean;
   readonly status: number;
   readonly headers: Headers;
   /** Reads the body as JSON of a certain shape. Throws ConsulError with code `decode` when it is not. */
@@ -41,7 +50,7 @@ export interface ConsulAnswer {
 export type SendRequest = (request: ConsulRequest) => Promise<ConsulAnswer>;
 
 /** Creates what sends requests to one agent. Warns at once if a fixed token or a password would cross a network in clear, else at the first request that has a token. */
-export function createRequester(client: ResolvedConsulOptions): SendRequest {
+export function createRequester(client: AgentOptions): SendRequest {
   let warned = !client.exposed;
   const warnOnce = () => {
     if (warned) return;
@@ -55,12 +64,12 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
   };
   if (client.hasFixedToken || client.basicAuth !== undefined) warnOnce();
 
-  return async (request) => {
-    const { signal, timeoutMs = request.defaultTimeoutMs ?? client.timeoutMs } = request.options ?? {};
-    if (!(timeoutMs > 0)) {
-      throw new RangeError(`Cannot ${request.action} as "timeoutMs" must be > 0: received ${timeoutMs}`);
-    }
-    const token = client.token();
+  const sendOnce = async (
+    request: ConsulRequest,
+    token: string | undefined,
+    limits: TokenLimits,
+  ): Promise<ConsulAnswer> => {
+    const { signal, timeoutMs } = limits;
     // Last before anything is sent: an abort that came earlier fires no event any more.
     signal?.throwIfAborted();
     if (token !== undefined) warnOnce();
@@ -77,16 +86,12 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
     };
 
     const fail = createFailure(client, request, path, token);
-    const outcome = await exchange(client.fetch, client.baseUrl + path, init, {
-      clock: client.clock,
-      timeoutMs,
-      signal,
-    });
+    const outcome: Outcome = await exchange(client.fetch, client.baseUrl + path, init, limits);
     switch (outcome.type) {
       case "aborted":
         throw signal?.reason;
       case "timeout":
-        throw fail("timeout", `gave no answer within ${timeoutMs} ms`);
+        throw fail("timeout", `gave no answer within ${Math.round(timeoutMs)} ms`);
       case "failed":
         throw fail("network", `failed: ${reasonOf(outcome.error)}`, { cause: outcome.error });
       case "answered":
@@ -94,9 +99,16 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
     }
     const { status, headers: answerHeaders, text } = outcome;
     if (status !== 200 && request.isAnswer?.(status, answerHeaders, text) !== true) {
-      throw fail("http", `answered ${status}`, { status, text, location: answerHeaders.get("Location") });
+      throw fail("http", `answered ${status}`, {
+        status,
+        text,
+        location: answerHeaders.get("Location"),
+        retryAfterMs: readRetryAfter(answerHeaders),
+      });
     }
     return {
+      agent: client.address,
+      hadToken: token !== undefined,
       status,
       headers: answerHeaders,
       json(isShape) {
@@ -113,16 +125,36 @@ export function createRequester(client: ResolvedConsulOptions): SendRequest {
       },
     };
   };
+
+  return async (request) => {
+    const { signal, timeoutMs = request.defaultTimeoutMs ?? client.timeoutMs } = request.options ?? {};
+    if (!(timeoutMs > 0)) {
+      throw new RangeError(`Cannot ${request.action} as "timeoutMs" must be > 0: received ${timeoutMs}`);
+    }
+    const limits: TokenLimits = { clock: client.clock, timeoutMs, signal };
+    const ask = () => tokenWithin(client.token, request.action, limits);
+    const first = ask();
+    const token = first instanceof Promise ? await first : first;
+    try {
+      return await sendOnce(request, token, limits);
+    } catch (error) {
+      // A token that was replaced while the request was on its way. Consul looks at rights before it does anything.
+      if (client.hasFixedToken || !(error instanceof ConsulError) || error.status !== 403) throw error;
+      const next = await ask();
+      if (next === token) throw error;
+      return await sendOnce(request, next, limits);
+    }
+  };
 }
 
-function requestHeaders(client: ResolvedConsulOptions, token: string | undefined): Headers {
+function requestHeaders(client: AgentOptions, token: string | undefined): Headers {
   const headers = new Headers(client.headers);
   if (client.basicAuth !== undefined) headers.set("Authorization", basicAuthorization(client.basicAuth));
   if (token !== undefined) headers.set("X-Consul-Token", token);
   return headers;
 }
 
-function queryString(client: ResolvedConsulOptions, query: ConsulRequest["query"] = {}): string {
+function queryString(client: AgentOptions, query: ConsulRequest["query"] = {}): string {
   const { datacenter, namespace: ns, partition } = client;
   const all: NonNullable<ConsulRequest["query"]> = { ...query, dc: query.dc ?? datacenter, ns, partition };
   const parts = Object.entries(all).flatMap(([name, value]) => {

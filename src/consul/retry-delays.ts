@@ -6,7 +6,10 @@ import { ConsulError } from "./consul-error.ts";
 
 /** Delays of one query's retries, growing from failure to failure. */
 export interface RetryDelays {
-  /** Milliseconds to wait after this failure: from about 100, or from about 1000 where Consul says that it is overloaded or ill; at most 10000. */
+  /**
+   * Milliseconds to wait after this failure: from about 100, or from about 1000 where Consul says that it is overloaded or ill, at most
+   * 10000; no less than the answer asked for (Retry-After, 60000 at most) and up to a quarter more, so that not all come back at once.
+   */
   after(error: unknown): number;
   /** Starts again from the shortest. Call it after a success. */
   reset(): void;
@@ -21,7 +24,9 @@ export function createRetryDelays(random: Random): RetryDelays {
   return {
     after(error) {
       const status = error instanceof ConsulError ? error.status : undefined;
-      return status === 429 || (status !== undefined && status >= 500) ? burdened.next() : unreachable.next();
+      const delayMs = status === 429 || (status !== undefined && status >= 500) ? burdened.next() : unreachable.next();
+      const askedMs = error instanceof ConsulError ? (error.retryAfterMs ?? 0) : 0;
+      return Math.max(delayMs, askedMs * (1 + 0.25 * random()));
     },
     reset() {
       unreachable.reset();

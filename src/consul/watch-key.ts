@@ -1,8 +1,11 @@
 // A key of the store as an async iterable of its values, over blocking queries. Keeps one value at most: the latest.
 
+import { systemClock } from "../core/clock.ts";
 import { keyPath } from "./api-path.ts";
 import { followQuery } from "./blocking-query.ts";
 import type { ConsulKv, KvEntry, WatchKeyOptions } from "./kv.ts";
+import { createLeaderlessReads } from "./leaderless-reads.ts";
+import type { QueryOptions } from "./query.ts";
 
 type Step = IteratorResult<KvEntry | undefined, undefined>;
 
@@ -46,8 +49,12 @@ function createIterator(
   };
 
   const start = () => {
+    const readOnce = (read: QueryOptions) => kv.get(key, { ...readOptions, ...read });
+    const isDefault = consistency === undefined || consistency === "default";
     const query = followQuery<KvEntry | undefined>({
-      read: (read) => kv.get(key, { ...readOptions, ...read }),
+      read: isDefault
+        ? createLeaderlessReads({ read: readOnce, patienceMs: Number.POSITIVE_INFINITY, clock: clock ?? systemClock })
+        : readOnce,
       same: isSameEntry,
       onResult: (result, changed) => {
         if (changed) onChange(result.data);

@@ -6,7 +6,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { PickResult } from "../balancer/picker.ts";
-import { callFate, markUnprocessed } from "../core/call-fate.ts";
+import { callFate, markMaybeProcessed } from "../core/call-fate.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { onceStreamEnds, openedOnce, replayFirst, unlessRead } from "../transport/streams.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
@@ -179,7 +179,7 @@ function mayRepeat({ idempotency }: DescMethod, error: ConnectError, broke: bool
   return broke && idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }
 
-/** The error of a call that failed at several endpoints. It was not processed only where no attempt was. */
+/** The error of a call that failed at several endpoints: its fate is the last one's, but that it was not processed only where no attempt was. */
 function summarize(
   last: ConnectError,
   before: ConnectError | undefined,
@@ -189,5 +189,5 @@ function summarize(
   if (before === undefined) return last;
   const message = `none of ${count} endpoints tried of ${description} has answered, the last one: ${last.rawMessage}`;
   const error = new ConnectError(message, last.code, last.metadata, undefined, last);
-  return callFate(before) === "unprocessed" && callFate(last) === "unprocessed" ? markUnprocessed(error) : error;
+  return callFate(last) === "unprocessed" && callFate(before) !== "unprocessed" ? markMaybeProcessed(error) : error;
 }

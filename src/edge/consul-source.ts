@@ -5,9 +5,12 @@ import type { ConsulClient, ConsulClientOptions } from "../consul/consul-client.
 import type { ConsulHealth } from "../consul/health.ts";
 import { createHealthApi } from "../consul/health-api.ts";
 import { isConsulClient } from "../consul/is-consul-client.ts";
-import { createRequester } from "../consul/request.ts";
+import { confirmedAt, createLeaderlessReads } from "../consul/leaderless-reads.ts";
+import type { QueryOptions } from "../consul/query.ts";
+import { createSender } from "../consul/sender.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
+import { unixClock } from "../core/unix-clock.ts";
 import { warnOfAnswer } from "../resolver/answer-warnings.ts";
 import {
   describeInstanceQuery,
@@ -18,7 +21,6 @@ import {
 } from "../resolver/instance-query.ts";
 import { readInstances, toEndpoint } from "../resolver/service-instance.ts";
 import type { SnapshotSource } from "./snapshot.ts";
-import { unixClock } from "./unix-clock.ts";
 
 /** What to ask of Consul: a service query without what only a watch needs. */
 export interface ConsulSourceOptions extends InstanceQuery {
@@ -43,16 +45,28 @@ export function createConsulSource(options: ConsulSourceOptions): SnapshotSource
   const agent = openAgent(options.consul);
   const { service, passingOnly, scheme } = query;
   const ownWarned = new Set<string>();
+  const readOnce = (read: QueryOptions) => agent.health.service(service, { ...healthOptions(query), ...read });
+  // A request has no time for a read beside another, and few requests of its own to spend.
+  const readHealth =
+    query.consistency === "default"
+      ? createLeaderlessReads({ read: readOnce, patienceMs: Number.POSITIVE_INFINITY, clock })
+      : readOnce;
   const source: SnapshotSource = {
     description: describeInstanceQuery(query, agent.address),
     async read(signal, warned = ownWarned) {
-      const answer = await agent.health.service(service, { ...healthOptions(query), signal });
+      const answer = await readHealth({ signal });
       const unusable = new Map<string, string>();
       const instances = readInstances(answer.data, passingOnly, (id, reason) => unusable.set(id, reason));
-      warnOfAnswer({ ...answer, unusable }, warned, (message, fields) =>
+      warnOfAnswer({ ...answer, unusable, instances: instances.length }, warned, (message, fields) =>
         logger.warn(message, { service, consul: agent.address, ...fields }),
       );
-      return { endpoints: instances.map((instance) => toEndpoint(instance, scheme)), confirmedAtMs: clock.now() };
+      const nowMs = clock.now();
+      const asOfMs = confirmedAt(answer, nowMs);
+      return {
+        endpoints: instances.map((instance) => toEndpoint(instance, scheme)),
+        confirmedAtMs: Number.isFinite(asOfMs) ? asOfMs : nowMs,
+        ...(answer.knownLeader === false && { stale: true }),
+      };
     },
   };
   const identityOf = (rights: string) => JSON.stringify(["consul", rights, instanceQueryKey(query), scheme]);
@@ -87,6 +101,6 @@ function openAgent(consul: ConsulSourceOptions["consul"]): Agent {
   }
   const resolved = resolveConsulOptions(typeof consul === "string" ? { address: consul } : consul);
   const { address, identity } = resolved;
-  const health = createHealthApi(createRequester(resolved));
+  const health = createHealthApi(createSender(resolved));
   return { address, identity, health, presentIdentity: () => resolved.presentIdentity() };
 }

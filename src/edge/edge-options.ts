@@ -9,6 +9,7 @@ import { describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { isBoolean, isObject } from "../core/json-shape.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
+import { unixClock } from "../core/unix-clock.ts";
 import type { InstanceQuery } from "../resolver/instance-query.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
 import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
@@ -16,7 +17,6 @@ import { checkDefaultTimeout } from "../transport/call-bounds.ts";
 import { createConsulSource } from "./consul-source.ts";
 import type { SnapshotSource } from "./snapshot.ts";
 import { createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";
-import { unixClock } from "./unix-clock.ts";
 
 /** The part of `fetch` that calls use; `globalThis.fetch` satisfies it. Must honour `signal`, need not follow redirects. */
 export type FetchFunction = (url: string, init: RequestInit) => Promise<Response>;

@@ -7,12 +7,12 @@ import { asConsulClient } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
 import { describeValue } from "../core/describe-value.ts";
 import { silentLogger } from "../core/logger.ts";
+import { unixClock } from "../core/unix-clock.ts";
 import { createConsulResolver } from "../resolver/consul-resolver.ts";
 import { instanceQueryKey, resolveInstanceQuery } from "../resolver/instance-query.ts";
 import type { ConsulServiceQuery } from "../resolver/service-query.ts";
 import { createKeptWatch, type KeptWatch, type SnapshotStore } from "./kept-watch.ts";
 import { type NamedObjectState, openObject, type Refusal } from "./object-options.ts";
-import { unixClock } from "./unix-clock.ts";
 
 /** What the object watches. */
 export interface ServiceWatchOptions extends ConsulServiceQuery {

@@ -3,10 +3,13 @@
 import type { Client } from "@connectrpc/connect";
 import type { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
 import { type ConsulTransportSettings, openConsulTransport } from "../client/create-consul-transport.ts";
+import type { TransportStatus } from "../transport/transport-status.ts";
 import { createCheckedHello } from "./checked-hello.ts";
 
-/** The generated client, and the end of it. */
+/** The generated client, what there is to say of it, and its end. */
 export interface HelloClient extends Client<typeof HelloService> {
+  /** What it knows of its servers now: see `BalancedTransport.status()`. */
+  status(): TransportStatus;
   /** Ends the client: see `BalancedTransport.close()`. Idempotent. */
   close(): Promise<void>;
   /** The same as `close()`. */
@@ -29,6 +32,7 @@ export function createHelloClient(options: HelloClientOptions | string = {}): He
   const transport = openConsulTransport(options, "HelloService");
   return {
     ...createCheckedHello(transport),
+    status: transport.status,
     close: transport.close,
     [Symbol.asyncDispose]: transport[Symbol.asyncDispose],
   };

@@ -6,6 +6,8 @@ import { defaultMaxFrameBytes, defaultWindowBytes, largestMaxFrameBytes, maxInt3
 export interface ConnectionLimits {
   /** Streams of the peer's at a time; more are refused (REFUSED_STREAM). Default 1000. */
   readonly maxConcurrentStreams: number;
+  /** Streams of ours at a time, where the peer allows more; above, a client's `canOpen` is false. Default 2^31-1. */
+  readonly maxOwnStreams: number;
   /** Receive window of a stream at first, 65535 to 2^31-1. Default 256 KiB. */
   readonly initialWindowBytes: number;
   /** How far a stream's window grows while what comes is read at once. Default 4 MiB. */
@@ -29,6 +31,7 @@ export interface ConnectionLimits {
 
 export const defaultLimits: ConnectionLimits = {
   maxConcurrentStreams: 1000,
+  maxOwnStreams: maxInt31,
   initialWindowBytes: 256 * 1024,
   maxWindowBytes: 4 * 1024 * 1024,
   connectionWindowBytes: 4 * 1024 * 1024,
@@ -41,6 +44,7 @@ export const defaultLimits: ConnectionLimits = {
 
 const leastAndMost: Readonly<Record<keyof ConnectionLimits, readonly [least: number, most: number]>> = {
   maxConcurrentStreams: [0, maxInt31],
+  maxOwnStreams: [1, maxInt31],
   initialWindowBytes: [defaultWindowBytes, maxInt31],
   maxWindowBytes: [defaultWindowBytes, maxInt31],
   connectionWindowBytes: [defaultWindowBytes, maxInt31],

@@ -69,7 +69,13 @@ export class StreamSet {
   canOpen(): boolean {
     if (this.isExhausted) return false;
     const { peer, sender, limits } = this.#parts;
-    if (this.#table.size < peer.maxConcurrentStreams && sender.pendingBytes <= limits.maxPendingBytes) return true;
+    const { size } = this.#table;
+    if (
+      size < peer.maxConcurrentStreams &&
+      size < limits.maxOwnStreams &&
+      sender.pendingBytes <= limits.maxPendingBytes
+    )
+      return true;
     this.#wasFull = true;
     return false;
   }

@@ -18,8 +18,15 @@ export interface HealthReport {
 
 /** Who is registered where, and how it is kept. */
 export interface RegisterOptions {
-  /** The agent: a client, its options, or its address. */
+  /** The agent: a client, its options, or its address. Of several agents one has the instance at a time: see `failoverAfterMs`. */
   readonly consul: ConsulClient | ConsulClientOptions | string;
+  /**
+   * Where `consul` names several agents: after how many milliseconds in which its agent has accepted neither registration nor heartbeat the
+   * instance is registered with the next one, before its TTL is over if this is less; a positive integer. It stays there until that one
+   * fails. From the agent that was left it is taken out as soon as that can be reached and the catalog lists it at the new one. Default: two
+   * heartbeat intervals.
+   */
+  readonly failoverAfterMs?: number;
   /**
    * Service name: not empty, no control characters, no `/`, no space at either end, not `.` or `..`. Consul compares names
    * without regard to case; its DNS interface lists only names of letters, digits and hyphens, others are logged once.

@@ -1,11 +1,13 @@
 // Registers an instance in Consul with its check and keeps it there: heartbeats, again when forgotten, out on close.
 // Installs no signal handlers and listens on no port; it never has two registrations of the instance under way.
 
-import { isUnknownCheck } from "../consul/consul-error.ts";
+import type { ConsulClient } from "../consul/consul-client.ts";
+import { ConsulError, isUnknownCheck } from "../consul/consul-error.ts";
 import { createBackoff } from "../core/backoff.ts";
 import { sleep } from "../core/clock.ts";
 import { deregister } from "./deregister.ts";
 import { createHealthReporter } from "./health-reporter.ts";
+import { createHomes, type Homes } from "./homes.ts";
 import { createMaintenanceWish, type MaintenanceWish } from "./maintenance-wish.ts";
 import { type Pulse, startPulse } from "./pulse.ts";
 import type { HealthReport, RegisterOptions } from "./register-options.ts";
@@ -30,7 +32,7 @@ const forgotten = new Error("The agent does not know the instance");
  * Registers an instance and keeps it registered until `close()`; starts at once and returns before Consul has answered.
  * Service and check go in one call, critical at first, and the first heartbeat follows at once. An agent that has
  * forgotten the instance (restarted, wiped) gets it back within one heartbeat; while Consul is away it is tried again
- * and again, at least once per heartbeat interval. The first registration replaces what an earlier process left under the
+ * and again, at least once per heartbeat interval, and with the next agent where several are named. The first registration replaces what an earlier process left under the
  * same id, its checks and its maintenance included.
  * Throws TypeError or RangeError for bad options, and the signal's reason where it has aborted already; nothing is sent then.
  */
@@ -58,7 +60,10 @@ class KeptRegistration implements Registration {
   readonly #report: () => Promise<HealthReport>;
   #state: RegistrationState = { type: "registering", attempts: 0 };
   #put: Promise<void> | undefined;
-  #everPut = false;
+  readonly #homes: Homes;
+  /** Agents that have taken a registration. */
+  readonly #accepted: Set<ConsulClient> = new Set();
+  #isRegistering = false;
   #pulse: Pulse | undefined;
   #lastHealth: HealthReport["status"] = "pass";
   #closing: Promise<void> | undefined;
@@ -83,12 +88,24 @@ class KeptRegistration implements Registration {
       fields,
     );
     this.#wish = createMaintenanceWish((enable, reason) =>
-      client.agent.serviceMaintenance(id, enable, {
+      this.#homes.current.agent.serviceMaintenance(id, enable, {
         reason,
         signal: this.#ended.signal,
         timeoutMs: writeTimeoutMs,
       }),
     );
+    this.#homes = createHomes({
+      client,
+      name,
+      id,
+      failoverAfterMs: settings.failoverAfterMs,
+      intervalMs: check.intervalMs,
+      signal: this.#ended.signal,
+      onLost: () => void this.#register(),
+      logger,
+      clock,
+      random: settings.random,
+    });
     // 90 % of the interval: the earliest the next heartbeat can be due.
     this.#report = createHealthReporter(settings.health, check.intervalMs * 0.9, clock);
   }
@@ -113,9 +130,9 @@ class KeptRegistration implements Registration {
     await this.#wish.ask(enable, reason, online);
   }
 
-  gone(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  gone(options: { readonly orCritical?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {
     const { client, name, id, clock, random } = this.#settings;
-    return waitUntilGone({ client, name, id, clock, random, ...options });
+    return waitUntilGone({ client, name, id, homes: this.#homes.all, clock, random, ...options });
   }
 
   close(): Promise<void> {
@@ -133,6 +150,19 @@ class KeptRegistration implements Registration {
 
   /** Registers, with backoff until it works, then starts the heartbeats. One at a time: called at the start and by a heartbeat that found us forgotten, whose pulse ends here. */
   async #register(): Promise<void> {
+    // An agent that was left, and a heartbeat, may find at the same time that we are unknown.
+    if (this.#isRegistering || this.#ended.signal.aborted) return;
+    this.#isRegistering = true;
+    try {
+      await this.#registerUntilTaken();
+    } finally {
+      this.#isRegistering = false;
+    }
+    if (!this.#ended.signal.aborted) this.#startPulse();
+  }
+
+  /** Returns when an agent has taken the registration, or when we are closed. */
+  async #registerUntilTaken(): Promise<void> {
     const { clock, random, check } = this.#settings;
     this.#pulse?.stop();
     this.#wish.forget();
@@ -152,14 +182,14 @@ class KeptRegistration implements Registration {
         lastError = error;
         this.#state = { type: "registering", attempts, lastError };
         this.#trouble.failed(error);
+        if (this.#homes.moveIfOverdue(error)) backoff.reset();
       }
       try {
-        await sleep(backoff.next(), clock, this.#ended.signal);
+        await sleep(Math.max(backoff.next(), askedPause(lastError, maxMs)), clock, this.#ended.signal);
       } catch {
         return;
       }
     }
-    if (!this.#ended.signal.aborted) this.#startPulse();
   }
 
   async #registerLater(): Promise<void> {
@@ -173,15 +203,18 @@ class KeptRegistration implements Registration {
 
   async #putRegistration(): Promise<void> {
     // Later ones must not remove the maintenance that an operator has set meanwhile.
-    const replaceExistingChecks = !this.#everPut;
-    this.#put = this.#settings.client.agent.registerService(registrationBody(this.#settings), {
+    const replaceExistingChecks = !this.#accepted.has(this.#homes.current);
+    const { isAlone, current } = this.#homes;
+    this.#homes.noteSent();
+    this.#put = current.agent.registerService(registrationBody(this.#settings), {
       replaceExistingChecks,
       signal: this.#putAbort.signal,
-      timeoutMs: writeTimeoutMs,
+      timeoutMs: isAlone ? writeTimeoutMs : Math.min(writeTimeoutMs, this.#settings.failoverAfterMs),
     });
     try {
       await this.#put;
-      this.#everPut = true;
+      this.#accepted.add(current);
+      this.#homes.noteAccepted();
     } finally {
       this.#put = undefined;
     }
@@ -190,7 +223,11 @@ class KeptRegistration implements Registration {
   #startPulse(): void {
     const { check, clock, random } = this.#settings;
     this.#pulse = startPulse({
-      beat: check.type === "ttl" ? (signal) => this.#heartbeat(signal) : (signal) => this.#verify(signal),
+      beat: async (signal) => {
+        // An agent that is silent fails no beat for long: whether it is time to leave it is asked with each.
+        if (this.#moveIfOverdue(undefined)) return signal.throwIfAborted();
+        await (check.type === "ttl" ? this.#heartbeat(signal) : this.#verify(signal));
+      },
       intervalMs: check.intervalMs,
       onSuccess: () => this.#onBeatAccepted(),
       onFailure: (error) => this.#onBeatFailed(error),
@@ -200,14 +237,14 @@ class KeptRegistration implements Registration {
   }
 
   async #heartbeat(signal: AbortSignal): Promise<void> {
-    const { client, id, logger, name } = this.#settings;
+    const { id, logger, name } = this.#settings;
     const { status, note = "" } = await this.#report();
     signal.throwIfAborted();
     if (status !== this.#lastHealth) {
       this.#lastHealth = status;
       logger[status === "pass" ? "info" : "warn"]("Health has changed", { service: name, id, status, note });
     }
-    await client.agent.updateCheck(
+    await this.#homes.current.agent.updateCheck(
       checkIdOf(id),
       { status: statusOf[status], output: note },
       { signal, timeoutMs: writeTimeoutMs },
@@ -216,18 +253,21 @@ class KeptRegistration implements Registration {
 
   /** Checks that the agent runs itself tell us nothing: so ask whether it still knows the instance. */
   async #verify(signal: AbortSignal): Promise<void> {
-    const { client, id } = this.#settings;
-    if ((await client.agent.service(id, { signal, timeoutMs: writeTimeoutMs })) === undefined) throw forgotten;
+    const { id } = this.#settings;
+    if ((await this.#homes.current.agent.service(id, { signal, timeoutMs: writeTimeoutMs })) === undefined)
+      throw forgotten;
   }
 
   #onBeatAccepted(): void {
-    const { name, id, client, clock, logger } = this.#settings;
+    const { name, id, clock, logger } = this.#settings;
     this.#trouble.worked();
+    this.#homes.noteAccepted();
     if (this.#state.type === "registering") {
       this.#state = { type: "registered", sinceMs: clock.now() };
-      logger.info("Registered in Consul", { service: name, id, consul: client.address });
+      logger.info("Registered in Consul", { service: name, id, consul: this.#homes.current.address });
       this.#firstAccepted.resolve();
     }
+    this.#homes.settle();
     this.#wish.fulfil().then(
       () => this.#maintenanceTrouble.worked(),
       (error) => {
@@ -239,11 +279,11 @@ class KeptRegistration implements Registration {
   #onBeatFailed(error: unknown): void {
     if (error === forgotten || isUnknownCheck(error)) {
       if (this.#state.type === "registered") {
-        const { name, id, client, logger } = this.#settings;
+        const { name, id, logger } = this.#settings;
         logger.warn("Consul has forgotten the instance, registering it again", {
           service: name,
           id,
-          consul: client.address,
+          consul: this.#homes.current.address,
         });
         void this.#register();
         return;
@@ -257,10 +297,18 @@ class KeptRegistration implements Registration {
     }
     if (this.#state.type === "registering") this.#state = { ...this.#state, lastError: error };
     this.#trouble.failed(error);
+    this.#moveIfOverdue(error);
+  }
+
+  /** Registers with the next agent where this one has accepted nothing for too long. */
+  #moveIfOverdue(error: unknown): boolean {
+    const hasMoved = this.#homes.moveIfOverdue(error);
+    if (hasMoved) void this.#register();
+    return hasMoved;
   }
 
   async #leave(): Promise<void> {
-    const { name, id, client, clock, random, logger } = this.#settings;
+    const { name, id, clock, random, logger } = this.#settings;
     this.#state = { type: "closing" };
     this.#signal?.removeEventListener("abort", this.#onAbort);
     const closed = this.#closedError("register");
@@ -269,18 +317,19 @@ class KeptRegistration implements Registration {
     this.#ended.abort(closed);
     this.#wish.end(this.#closedError("change maintenance"));
     await this.#settlePut();
-    const error = await deregister({
-      client,
-      id,
+    const out = (home: ConsulClient, maxAttempts: number) =>
+      deregister({ client: home, id, maxAttempts, withinMs: closeDeregisterMs, clock, random });
+    const { current, left } = this.#homes;
+    const wasAccepted = this.#accepted.has(current);
+    const [error] = await Promise.all([
       // Where Consul never took the instance there is likely nothing to remove: one try is enough.
-      maxAttempts: this.#everPut ? 4 : 1,
-      withinMs: closeDeregisterMs,
-      clock,
-      random,
-    });
+      out(current, wasAccepted ? 4 : 1),
+      // Those were given up already; what they still have is critical, or will be.
+      ...left.map((home) => out(home, 1)),
+    ]);
     this.#state = { type: "closed" };
-    const fields = { service: name, id, consul: client.address };
-    if (error === undefined && this.#everPut) logger.info("Deregistered from Consul", fields);
+    const fields = { service: name, id, consul: current.address };
+    if (error === undefined && wasAccepted) logger.info("Deregistered from Consul", fields);
     if (error !== undefined)
       logger.warn("Cannot deregister from Consul: it will drop the instance by itself", { ...fields, error });
   }
@@ -305,4 +354,9 @@ class KeptRegistration implements Registration {
   #closedError(action: string): Error {
     return new Error(`Cannot ${action} "${this.#settings.name}" as its registration is closed: ${this.id}`);
   }
+}
+
+/** How long Consul asks to be left alone; no longer than `mostMs`, as an instance that is not registered is not called. */
+function askedPause(error: unknown, mostMs: number): number {
+  return error instanceof ConsulError ? Math.min(error.retryAfterMs ?? 0, mostMs) : 0;
 }

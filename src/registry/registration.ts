@@ -34,9 +34,10 @@ export interface Registration extends AsyncDisposable {
   /**
    * Resolves when Consul's health answers no longer list the instance, seen by a blocking query; call it after `close()`.
    * Goes on through Consul's errors; rejects only with the signal's reason. A token that may not read the service sees
-   * an empty list, which counts as gone.
+   * an empty list, which counts as gone. With `orCritical` an instance that is listed as critical counts as gone too: in maintenance
+   * nobody calls it.
    */
-  gone(options?: { readonly signal?: AbortSignal }): Promise<void>;
+  gone(options?: { readonly orCritical?: boolean; readonly signal?: AbortSignal }): Promise<void>;
   /**
    * Stops the heartbeats and deregisters; nothing registers again afterwards, a registration in flight is waited for first.
    * Takes at most about 7 s where Consul does not answer, 2 s where it refuses, then gives up with a log line: the TTL and

@@ -23,6 +23,7 @@ export interface ResolvedRegistration {
   readonly check: ResolvedCheck;
   /** 0: never. */
   readonly deregisterAfterMs: number;
+  readonly failoverAfterMs: number;
   readonly health: (() => HealthReport | Promise<HealthReport>) | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -51,8 +52,11 @@ export function resolveRegistration(options: RegisterOptions): ResolvedRegistrat
   }
   const deregisterAfterMs = options.deregisterAfterMs === false ? 0 : (options.deregisterAfterMs ?? 600_000);
   checkInteger(what, "deregisterAfterMs", deregisterAfterMs, 0, Number.MAX_SAFE_INTEGER);
+  const failoverAfterMs = options.failoverAfterMs ?? check.intervalMs * 2;
+  checkInteger(what, "failoverAfterMs", failoverAfterMs, 1, Number.MAX_SAFE_INTEGER);
   return {
     client: asConsulClient(options.consul),
+    failoverAfterMs,
     name,
     host,
     port,

@@ -10,22 +10,28 @@ export interface GoneOptions {
   readonly client: ConsulClient;
   readonly name: string;
   readonly id: string;
+  /** The agents that had the instance; the client itself where there is one. */
+  readonly homes: readonly ConsulClient[];
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether an instance that is listed as critical counts as gone. Default false. */
+  readonly orCritical?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Resolves when the health of the service, over all instances whatever their status, has no entry of this id on the agent's node.
+ * Resolves when the health of the service, over all instances whatever their status, has no entry of this id on the agent's node. Where
+ * several agents had the instance, one that is critical counts as gone: one of them may be away for good, and nobody calls it.
  * Consul's errors do not end the wait; rejects with the signal's reason. A token that may not read the service sees an empty
  * list: then it resolves at once.
  */
 export async function waitUntilGone(options: GoneOptions): Promise<void> {
-  const { client, name, id, clock, random, signal } = options;
+  const { client, name, id, homes, clock, random, orCritical = false, signal } = options;
   signal?.throwIfAborted();
   // Another node may have an instance of the same id (both on 127.0.0.1, say). Where the token may not ask who the agent is,
   // the id alone must do.
-  const node = await nodeName(client, signal);
+  const nodes = await Promise.all((homes.length === 0 ? [client] : homes).map((home) => nodeName(home, signal)));
+  const isOurs = (node: string) => nodes.includes(node) || nodes.includes(undefined);
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const finish = (): void => {
@@ -40,7 +46,10 @@ export async function waitUntilGone(options: GoneOptions): Promise<void> {
       read: async (read) => {
         const result = await client.health.service(name, read);
         const listed = result.data.some(
-          ({ Node, Service }) => Service.ID === id && (node === undefined || Node.Node === node),
+          ({ Node, Service, Checks }) =>
+            Service.ID === id &&
+            isOurs(Node.Node) &&
+            !((orCritical || nodes.length > 1) && Checks.some(({ Status }) => Status === "critical")),
         );
         return { ...result, data: listed };
       },
@@ -58,7 +67,8 @@ export async function waitUntilGone(options: GoneOptions): Promise<void> {
   });
 }
 
-async function nodeName(client: ConsulClient, signal: AbortSignal | undefined): Promise<string | undefined> {
+/** The node that an agent is; undefined where it cannot be asked, or the token may not. */
+export async function nodeName(client: ConsulClient, signal: AbortSignal | undefined): Promise<string | undefined> {
   try {
     const { Config: config } = await client.agent.self(signal === undefined ? {} : { signal });
     const name = (config as { readonly NodeName?: unknown } | undefined)?.NodeName;

@@ -18,7 +18,10 @@ export interface InstanceQuery {
   readonly near?: string;
   /** Datacenter to ask. Default: the client's, else the agent's. */
   readonly datacenter?: string;
-  /** `stale` answers without a leader too, and may lag; `consistent` never lags. Default `default`. */
+  /**
+   * `default`: the leader answers, and while there is none, any server whose answer is no older than what is known. `stale`: any server
+   * answers, and may lag. `consistent`: the leader makes sure it still leads; without one nobody answers. Default `default`.
+   */
   readonly consistency?: "default" | "stale" | "consistent";
   /** Scheme of the endpoints' URLs. Default `http`. */
   readonly scheme?: "http" | "https";

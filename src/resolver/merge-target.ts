@@ -65,7 +65,7 @@ function mergeConsul(
     );
   }
   const settings: ConsulClientOptions = typeof consul === "string" ? { address: consul } : consul;
-  const said: Readonly<Record<string, string>> = { ...agent, ...(datacenter === undefined ? {} : { datacenter }) };
+  const said: Readonly<Record<string, unknown>> = { ...agent, ...(datacenter === undefined ? {} : { datacenter }) };
   for (const [name, text] of Object.entries(settings)) {
     // Empty texts count as absent in a client's options.
     if (text === undefined || text === "" || !Object.hasOwn(said, name)) continue;

@@ -17,12 +17,14 @@ export type OnUnusable = (id: string, reason: string) => void;
 /**
  * The instances of an answer that may be called, sorted by id (`<node>/<service id>`), each id once. Left out are those with a
  * critical check (the node's checks and maintenance count), with `passingOnly` those with a warning one, and those without
- * an address and port that can be connected to.
+ * an address and port that can be connected to. One that two nodes list with the same service id and address is one instance that has
+ * registered with a second agent: taken is the one that passes, of equals the one that `isKnown`, else the first by id.
  */
 export function readInstances(
   entries: readonly ServiceEntry[],
   passingOnly: boolean,
   onUnusable: OnUnusable,
+  isKnown: (id: string) => boolean = () => false,
 ): readonly ServiceInstance[] {
   const instances = new Map<string, ServiceInstance>();
   for (const entry of entries) {
@@ -42,7 +44,7 @@ export function readInstances(
       onUnusable(id, `no usable address: ${JSON.stringify(host)}`);
       continue;
     }
-    instances.set(id, {
+    const instance: ServiceInstance = {
       id,
       hostPort,
       weight: weightOf(service, health),
@@ -50,10 +52,21 @@ export function readInstances(
       zone: node.Datacenter ?? "",
       tags: service.Tags ?? [],
       meta: service.Meta ?? {},
-    });
+    };
+    const place = `${hostPort} ${service.ID}`;
+    const other = instances.get(place);
+    if (other === undefined || isRather(instance, other, isKnown)) instances.set(place, instance);
   }
   // By code unit, as Consul's ids have no language.
   return [...instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Whether of two that are the same server the first is taken. */
+function isRather(a: ServiceInstance, b: ServiceInstance, isKnown: (id: string) => boolean): boolean {
+  if (a.id === b.id) return true;
+  if (a.health !== b.health) return a.health === "passing";
+  if (isKnown(a.id) !== isKnown(b.id)) return isKnown(a.id);
+  return a.id < b.id;
 }
 
 /** The endpoint of an instance. */

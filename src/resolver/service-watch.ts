@@ -2,8 +2,10 @@
 // Reads Consul and nothing else; turns no instance into a URL.
 
 import { type BlockingQuery, followQuery } from "../consul/blocking-query.ts";
+import { confirmedAt, createLeaderlessReads } from "../consul/leaderless-reads.ts";
+import type { QueryOptions, QueryResult } from "../consul/query.ts";
 import type { LogFields, Logger } from "../core/logger.ts";
-import { warnOfAnswer } from "./answer-warnings.ts";
+import { warnOfAnswer, whyEmpty } from "./answer-warnings.ts";
 import { healthOptions, instanceQueryKey } from "./instance-query.ts";
 import { readInstances, type ServiceInstance, sameInstance, sameInstances } from "./service-instance.ts";
 import type { ResolvedServiceQuery } from "./service-query.ts";
@@ -13,8 +15,10 @@ import { createSnapshotFeed, type FeedListener, type SnapshotFeed } from "./snap
 export interface WatchSnapshot {
   /** Sorted by id, ids unique; may be empty. */
   readonly instances: readonly ServiceInstance[];
-  /** True while Consul cannot be reached. */
+  /** True while Consul cannot be reached, or has no leader. */
   readonly stale: boolean;
+  /** Of an empty list: why it may not be the whole truth. */
+  readonly whyEmpty?: string;
   /** When Consul last said so, by the query's clock. */
   readonly confirmedAtMs: number;
 }
@@ -43,6 +47,11 @@ export function followService(query: ResolvedServiceQuery, listener: FeedListene
 /** Asks Consul once, now, where somebody follows this query; resolves when that is done, whether or not it worked. */
 export async function refreshService(query: ResolvedServiceQuery): Promise<void> {
   await watches.get(keyOf(query))?.refresh();
+}
+
+/** What is known now, and when it was confirmed; undefined where nobody follows this query, or before its first answer. */
+export function latestOfService(query: ResolvedServiceQuery): WatchSnapshot | undefined {
+  return watches.get(keyOf(query))?.latest;
 }
 
 class SharedWatch {
@@ -76,6 +85,10 @@ class SharedWatch {
     };
   }
 
+  get latest(): WatchSnapshot | undefined {
+    return this.#feed.latest;
+  }
+
   async refresh(): Promise<void> {
     await this.#query?.refresh();
   }
@@ -83,35 +96,62 @@ class SharedWatch {
   #follow(): BlockingQuery {
     const { client, service, passingOnly, ...rest } = this.#settings;
     const fixed = healthOptions(this.#settings);
+    const readOnce = async (options: QueryOptions): Promise<QueryResult<readonly ServiceInstance[]>> => {
+      const result = await client.health.service(service, { ...fixed, ...options });
+      const unusable = new Map<string, string>();
+      const data = readInstances(
+        result.data,
+        passingOnly,
+        (id, reason) => unusable.set(id, reason),
+        (id) => this.#feed.latest?.instances.some((instance) => instance.id === id) === true,
+      );
+      if (options.signal?.aborted !== true) {
+        warnOfAnswer({ ...result, unusable, instances: data.length }, this.#warned, (message, fields) =>
+          this.#log("warn", message, fields),
+        );
+      }
+      return { ...result, data };
+    };
+    const { clock } = rest;
     return followQuery<readonly ServiceInstance[]>({
-      read: async (read) => {
-        const result = await client.health.service(service, { ...fixed, ...read });
-        const unusable = new Map<string, string>();
-        const data = readInstances(result.data, passingOnly, (id, reason) => unusable.set(id, reason));
-        if (!read.signal.aborted) {
-          warnOfAnswer({ ...result, unusable }, this.#warned, (message, fields) => this.#log("warn", message, fields));
-        }
-        return { ...result, data };
-      },
+      read:
+        rest.consistency === "default"
+          ? createLeaderlessReads({ read: readOnce, onLeader: (hasLeader) => this.#onLeader(hasLeader), clock })
+          : readOnce,
       same: sameInstances,
-      onResult: (result, changed) => this.#onResult(result.data, changed),
+      onResult: (result, changed) => this.#onResult(result, changed),
       onError: (error) => this.#onError(error),
       waitMs: rest.waitMs,
-      clock: rest.clock,
+      clock,
       random: rest.random,
     });
   }
 
-  #onResult(answer: readonly ServiceInstance[], changed: boolean): void {
-    const confirmedAtMs = this.#settings.clock.now();
+  #onLeader(hasLeader: boolean): void {
+    if (hasLeader) this.#log("info", "Consul has a leader again");
+    else this.#log("warn", "Consul has no leader: instances are those that any server knows");
+  }
+
+  #onResult(result: QueryResult<readonly ServiceInstance[]>, changed: boolean): void {
+    const answer = result.data;
+    const nowMs = this.#settings.clock.now();
+    const asOfMs = confirmedAt(result, nowMs);
+    const stale = result.knownLeader === false;
+    const why = answer.length === 0 ? whyEmpty(result) : undefined;
+    const aboutIt = {
+      stale,
+      // What is not known must not be shown as a time.
+      confirmedAtMs: Number.isFinite(asOfMs) ? asOfMs : nowMs,
+      ...(why === undefined ? {} : { whyEmpty: why }),
+    };
     const before = this.#feed.latest;
     if (this.#lost) {
       this.#lost = false;
       this.#log("info", "Consul is back");
     }
     if (before !== undefined && !changed) {
-      const confirmed = { ...before, stale: false, confirmedAtMs };
-      if (before.stale) this.#feed.publish(confirmed);
+      const confirmed = { instances: before.instances, ...aboutIt };
+      if (before.stale !== stale || before.whyEmpty !== why) this.#feed.publish(confirmed);
       else this.#feed.amend(confirmed);
       return;
     }
@@ -120,13 +160,13 @@ class SharedWatch {
       const old = known.get(instance.id);
       return old !== undefined && sameInstance(old, instance) ? old : instance;
     });
-    const empty = "No instances: none can be called, or the token may not read them (service:read, node:read)";
-    this.#log("info", instances.length === 0 ? empty : "Instances have changed", {
+    this.#log("info", instances.length === 0 ? "No instances can be called" : "Instances have changed", {
+      ...(why === undefined ? {} : { perhaps: why }),
       instances: instances.length,
       added: instances.filter(({ id }) => !known.has(id)).map(({ id }) => id),
       removed: [...known.keys()].filter((id) => !instances.some((instance) => instance.id === id)),
     });
-    this.#feed.publish({ instances, stale: false, confirmedAtMs });
+    this.#feed.publish({ instances, ...aboutIt });
   }
 
   #onError(error: unknown): void {

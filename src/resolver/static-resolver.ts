@@ -39,6 +39,9 @@ export function createStaticResolver(
     },
     subscribe: (listener) => feed.subscribe(listener),
     refresh: () => Promise.resolve(),
+    get latest() {
+      return feed.latest;
+    },
     update: set,
   };
 }

@@ -58,12 +58,13 @@ const otherWords: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Reads a target: `consul://[host[:port]]/service[?key=value[&...]]`, a URI by RFC 3986.
+ * Reads a target: `consul://[host[:port][,host[:port]...]]/service[?key=value[&...]]`, a URI by RFC 3986.
  *
  * - `host[:port]` is the agent, asked over http; an IPv6 address stands in brackets, the port is 8500 unless given. Without a
  *   host it is the agent that the options name, else the default one. `consul+https://host[:port]` asks over https, the port
  *   then is 8501, as Consul's documentation has it by convention:
  *   https://developer.hashicorp.com/consul/docs/reference/agent/configuration-file/general#https_port
+ *   Several agents of one cluster are joined by commas, each once; they are asked as those of the option `address` are.
  *   A path prefix or a unix socket of the agent cannot be said: `consul:///service` beside the option `consul` can.
  * - `service` is percent-encoded; a slash in it is `%2F`.
  * - The keys are `tag` (repeatable), `dc`, `scheme` (of the instances: http or https), `passing` (true or false), `filter`,
@@ -110,20 +111,26 @@ function readParts(target: string): ReturnType<typeof readTarget> {
   return { ...readAnswers(values), ...(path !== "" && { service: readService(path) }), consul };
 }
 
-/** The agent's base URL, where the target names one. */
-function readAuthority(authority: string, isHttps: boolean): { readonly address?: string } {
+/** The agents' base URLs, where the target names any. */
+function readAuthority(authority: string, isHttps: boolean): Pick<ConsulClientOptions, "address"> {
   if (authority === "") {
     if (isHttps) throw new Broken("consul+https:// must be followed by the agent's host");
     return {};
   }
-  const [, host, port = isHttps ? "8501" : "8500"] =
-    /^(\[[0-9a-f:.]+\]|[^[\]:]+)(?::([0-9]+))?$/i.exec(authority) ?? [];
+  const [address = "", ...others] = authority.split(",").map((place) => readPlace(place, isHttps));
+  const all = [address, ...others];
+  if (new Set(all).size < all.length) throw new Broken("it must name each agent once");
+  return { address: others.length === 0 ? address : all };
+}
+
+function readPlace(place: string, isHttps: boolean): string {
+  const [, host, port = isHttps ? "8501" : "8500"] = /^(\[[0-9a-f:.]+\]|[^[\]:]+)(?::([0-9]+))?$/i.exec(place) ?? [];
   const address = `${isHttps ? "https" : "http"}://${host}:${port}`;
   // What URL takes for a host is what fetch takes; only the port it would let be 0.
   if (host === undefined || /[\s\\%]/.test(host) || Number(port) === 0 || !URL.canParse(address)) {
     throw new Broken("its agent must be host, host:port or [ipv6]:port, the port from 1 to 65535");
   }
-  return { address };
+  return address;
 }
 
 function readService(path: string): string {
@@ -238,11 +245,15 @@ function refusalOf({ message: rule, received, aside, kind }: Broken, target: str
  */
 function mayHoldSecret(target: string): boolean {
   const [place = ""] = target.slice(schemeOf(target).length).split(/[?#]/);
-  const withoutAddress = place.replace(/^\[[0-9a-f:.]*\]/i, "");
-  const withoutPort = withoutAddress.replace(/^([^/:]*):([0-9]{0,5})(?=\/|$)/, (whole, host, port) =>
-    Number(port) > 65_535 ? whole : host,
-  );
-  return /@|%(25)*40/i.test(target) || /:|%(25)*3a/i.test(withoutPort);
+  const [authority = ""] = place.split("/");
+  const withoutPorts = authority.split(",").map((one) => {
+    const withoutAddress = one.replace(/^\[[0-9a-f:.]*\]/i, "");
+    return withoutAddress.replace(/^([^:]*):([0-9]{0,5})$/, (whole, host, port) =>
+      Number(port) > 65_535 ? whole : host,
+    );
+  });
+  const rest = [...withoutPorts, place.slice(authority.length)];
+  return /@|%(25)*40/i.test(target) || rest.some((part) => /:|%(25)*3a/i.test(part));
 }
 
 function schemeOf(target: string): string {

@@ -6,19 +6,24 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 /** PEM text or bytes. */
 export type Pem = string | Uint8Array;
 
-/** Throws TypeError where `key` is not the key of `cert`, the first certificate in it. `action` is what cannot be done then. */
-export function checkKeyPair(action: string, cert: Pem, key: Pem): void {
-  const certificate = parseCertificate(action, "tls.cert", cert);
-  const privateKey = parse(action, "tls.key", "an unencrypted private key", () => createPrivateKey(toNodePem(key)));
+/** Throws TypeError where `key` is not the key of `cert`, the first certificate in it. `action` is what cannot be done then; `names`, what to call them. */
+export function checkKeyPair(
+  action: string,
+  cert: Pem,
+  key: Pem,
+  names: { readonly cert: string; readonly key: string } = { cert: "tls.cert", key: "tls.key" },
+): void {
+  const certificate = parseCertificate(action, names.cert, cert);
+  const privateKey = parse(action, names.key, "an unencrypted private key", () => createPrivateKey(toNodePem(key)));
   if (!certificate.checkPrivateKey(privateKey)) {
-    throw new TypeError(`Cannot ${action} as "tls.key" must be the key of "tls.cert": received another`);
+    throw new TypeError(`Cannot ${action} as "${names.key}" must be the key of "${names.cert}": received another`);
   }
 }
 
 /** Throws TypeError where there is no certificate to trust, or one of them is none. `action` is what cannot be done then. */
-export function checkAuthorities(action: string, ca: Pem | readonly Pem[]): void {
+export function checkAuthorities(action: string, ca: Pem | readonly Pem[], name = "tls.ca"): void {
   const all = [ca].flat();
-  for (const one of all.length === 0 ? [""] : all) parseCertificate(action, "tls.ca", one);
+  for (const one of all.length === 0 ? [""] : all) parseCertificate(action, name, one);
 }
 
 function parseCertificate(action: string, option: string, pem: Pem): X509Certificate {

@@ -23,27 +23,29 @@ export interface NodeFetchOptions {
 }
 
 /**
- * Creates a fetch. Understands `method`, `headers`, `signal` and a `body` of text or bytes; rejects with TypeError on another
+ * Creates a fetch. A function as `options` is asked before every request: what it gives is used for that one and the next, and where it gives
+ * another object than before, connections are opened anew, and those that carry a request serve it to its end. Understands `method`, `headers`, `signal` and a `body` of text or bytes; rejects with TypeError on another
  * body, with `signal.reason` on an abort, with what the socket said on a failure.
  */
-export function createNodeFetch(options: NodeFetchOptions = {}): ConsulFetch {
-  const { socketPath, ca, cert, key, serverName, verify = true } = options;
-  const socket = socketPath === undefined ? {} : { socketPath };
-  // Connections are kept between requests, and let the process end while they idle.
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: 2, ...socket });
-  const tls = {
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-    rejectUnauthorized: verify,
+export function createNodeFetch(options: NodeFetchOptions | (() => NodeFetchOptions) = {}): ConsulFetch {
+  const settingsNow = typeof options === "function" ? options : () => options;
+  let known: NodeFetchOptions | undefined;
+  let way: Way | undefined;
+  const wayNow = (): Way => {
+    const now = settingsNow();
+    if (way === undefined || now !== known) {
+      way?.retire();
+      known = now;
+      way = openWay(now);
+    }
+    return way;
   };
-  const tlsAgent = new TlsAgent({ keepAlive: true, maxFreeSockets: 2, ...socket, ...tls });
 
   return async (url, init) => {
     const { signal } = init;
     const body = bodyOf(init.body);
     signal?.throwIfAborted();
+    const { socket, tls, agent, tlsAgent } = wayNow();
     const settings = { method: init.method ?? "GET", headers: headersOf(init, body), ...socket };
     return await new Promise<Response>((resolve, reject) => {
       const request: ClientRequest = url.startsWith("https:")
@@ -76,6 +78,52 @@ export function createNodeFetch(options: NodeFetchOptions = {}): ConsulFetch {
       });
       request.end(body);
     });
+  };
+}
+
+/** The connections of one set of options. */
+interface Way {
+  readonly socket: { readonly socketPath?: string };
+  readonly tls: TlsSettings;
+  readonly agent: Agent;
+  readonly tlsAgent: TlsAgent;
+  /** Lets go of the connections that idle; the others end with their requests. */
+  retire(): void;
+}
+
+interface TlsSettings {
+  readonly ca?: string | string[];
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+  readonly rejectUnauthorized: boolean;
+}
+
+function openWay({ socketPath, ca, cert, key, serverName, verify = true }: NodeFetchOptions): Way {
+  const socket = socketPath === undefined ? {} : { socketPath };
+  const tls: TlsSettings = {
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    rejectUnauthorized: verify,
+  };
+  // Connections are kept between requests, and let the process end while they idle.
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: 2, ...socket });
+  const tlsAgent = new TlsAgent({ keepAlive: true, maxFreeSockets: 2, ...socket, ...tls });
+  return {
+    socket,
+    tls,
+    agent,
+    tlsAgent,
+    retire() {
+      for (const retired of [agent, tlsAgent]) {
+        retired.maxFreeSockets = 0;
+        for (const idle of Object.values(retired.freeSockets)) {
+          for (const one of idle ?? []) one.destroy();
+        }
+      }
+    },
   };
 }
 

@@ -6,12 +6,15 @@ import type { UniversalHandlerFn } from "@connectrpc/connect/protocol";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Random } from "../core/random.ts";
-import type { CallTracker } from "../grpc/server/call-tracker.ts";
+import type { CallTracker, TrackedCall } from "../grpc/server/call-tracker.ts";
+import type { EarlyRefusal } from "./overload/early-refusal.ts";
 
 /** What every engine is made of. */
 export interface EngineOptions {
   /** Answers every request. */
   readonly handler: UniversalHandlerFn;
+  /** Asked before `handler`, and before anything is made of a request; undefined: none is refused so. */
+  readonly refuse: EarlyRefusal | undefined;
   /** Of the URLs that the handler sees. */
   readonly scheme: "http" | "https";
   /** Told of every request. */
@@ -19,6 +22,14 @@ export interface EngineOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+/** Connections that were asked to leave. */
+export interface Dismissed {
+  /** Requests under way on them. */
+  calls(): readonly TrackedCall[];
+  /** Ends those that are left now, with the requests on them. */
+  destroy(): void;
 }
 
 /** Speaks one HTTP version. */
@@ -32,6 +43,8 @@ export interface Engine {
    * none left.
    */
   leave(): void;
+  /** The same for the clients that are connected now: those that come later are served as ever. */
+  dismiss(): Dismissed;
   /** Ends every connection now, with the requests on it. */
   destroy(): void;
 }

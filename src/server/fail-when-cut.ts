@@ -1,19 +1,23 @@
 // An interceptor that answers calls for handlers that do not end in time: when the server cuts, each still gets a status in
 // its own protocol. Handlers that obey their signal never notice.
 
-import type { Interceptor } from "@connectrpc/connect";
+import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 
 /**
- * Creates the interceptor: when `cut` aborts, every call under way fails with its reason, whatever the handler does. The
- * handler is not waited for; what it answers or throws later is dropped.
+ * Creates the interceptor: when the signal of a call aborts, with a reason of which `isCut` says true, the call fails with that reason,
+ * whatever its handler does. The handler is not waited for; what it answers or throws later is dropped.
  */
-export function failWhenCut(cut: AbortSignal): Interceptor {
+export function failWhenCut(
+  signalOf: (request: UnaryRequest | StreamRequest) => AbortSignal,
+  isCut: (reason: unknown) => boolean = () => true,
+): Interceptor {
   return (next) => async (request) => {
-    const call = startRace(cut);
+    const cut = signalOf(request);
+    const call = startRace(cut, isCut);
     try {
       const response = await call.run(next(request));
       if (!response.stream) return response;
-      return { ...response, message: untilCut(response.message, startRace(cut)) };
+      return { ...response, message: untilCut(response.message, startRace(cut, isCut)) };
     } finally {
       call.end();
     }
@@ -28,15 +32,17 @@ interface Race {
 }
 
 // Not Promise.race: a promise that outlives a long stream would gather a reaction for each of its messages.
-function startRace(signal: AbortSignal): Race {
+function startRace(signal: AbortSignal, isCut: (reason: unknown) => boolean): Race {
   let lose: (reason: unknown) => void = () => {};
-  const onAbort = (): void => lose(signal.reason);
+  const onAbort = (): void => {
+    if (isCut(signal.reason)) lose(signal.reason);
+  };
   signal.addEventListener("abort", onAbort);
   return {
     run: (promise) =>
       new Promise((resolve, reject) => {
         lose = reject;
-        if (signal.aborted) reject(signal.reason);
+        if (signal.aborted) onAbort();
         promise.then(resolve, reject);
       }),
     end: () => signal.removeEventListener("abort", onAbort),

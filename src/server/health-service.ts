@@ -5,6 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import type { Health, HealthCheckResponseSchema } from "../../gen/grpc/health/v1/health_pb.ts";
 import { HealthCheckResponse_ServingStatus as Status } from "../../gen/grpc/health/v1/health_pb.ts";
+import { drainSignal } from "./drain-signal.ts";
 import type { HealthStatus } from "./health-status.ts";
 
 /** Most services that List answers with; beyond it fails with `resource_exhausted`, as grpc-go does. */
@@ -33,7 +34,8 @@ export function createHealthService(health: HealthStatus): ServiceImpl<typeof He
 
 /** The present status, then each change; a slow reader gets the latest only. Ends by an error, never by itself. */
 async function* watch(health: HealthStatus, service: string, context: HandlerContext): AsyncGenerator<CheckResponse> {
-  const signals = [context.signal, health.ended];
+  const draining = context.values.get(drainSignal);
+  const signals = [context.signal, draining];
   let wake = (): void => {};
   const onWake = (): void => wake();
   const unwatch = health.watch(service, onWake);
@@ -59,5 +61,5 @@ async function* watch(health: HealthStatus, service: string, context: HandlerCon
   }
   context.signal.throwIfAborted();
   // `unavailable`, so that health-checking clients watch again elsewhere (gRFC A17 has them retry on any other end).
-  throw health.ended.reason;
+  throw draining.reason;
 }

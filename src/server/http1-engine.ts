@@ -2,9 +2,12 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Clock } from "../core/clock.ts";
+import { DrainNotice, drainSignal } from "./drain-signal.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
-import { serveExchange } from "./node-exchange.ts";
+import { ExchangeCall, serveExchange } from "./node-exchange.ts";
+import { peerOf, valuesWithPeer } from "./peer.ts";
 
 /**
  * Longest time without a request under way, which also bounds how long a request's head may take. Longer than the 60 s of
@@ -16,12 +19,17 @@ const idleTimeoutMs = 75_000;
 const uploadGraceMs = 1000;
 
 interface Connection {
-  requests: number;
+  readonly newValues: () => ContextValues;
+  readonly notice: DrainNotice;
+  /** Requests under way. */
+  readonly open: Set<ExchangeCall>;
+  /** It closes with its last answer. */
+  isLeaving: boolean;
   cancelIdle: () => void;
 }
 
 /** Creates the engine. It holds nothing but its connections. */
-export function createHttp1Engine({ handler, scheme, calls, clock, logger }: EngineOptions): Engine {
+export function createHttp1Engine({ handler, refuse, scheme, calls, clock, logger }: EngineOptions): Engine {
   const connections = new Map<Socket, Connection>();
   let announced = false;
   let leaving = false;
@@ -38,36 +46,52 @@ export function createHttp1Engine({ handler, scheme, calls, clock, logger }: Eng
 
   const waitForRequest = (socket: Socket, connection: Connection): void => {
     connection.cancelIdle();
-    if (leaving) socket.end();
+    if (connection.isLeaving) socket.end();
     else connection.cancelIdle = clock.schedule(idleTimeoutMs, () => socket.destroy());
   };
 
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     const connection = connections.get(socket);
-    const end = calls.begin();
-    if (connection !== undefined) {
-      connection.requests++;
-      connection.cancelIdle();
-    }
+    const call = new ExchangeCall();
+    calls.add(call);
+    connection?.open.add(call);
+    connection?.cancelIdle();
     response.on("close", () => {
-      end();
-      if (connection === undefined) return;
-      connection.requests--;
-      if (connection.requests === 0 && connections.has(socket)) waitForRequest(socket, connection);
+      calls.remove(call);
+      connection?.open.delete(call);
+      if (connection?.open.size === 0 && connections.has(socket)) waitForRequest(socket, connection);
     });
     void serveExchange(request, response, {
       handler,
+      refuse,
+      newValues: connection?.newValues ?? createContextValues,
       scheme,
       logger,
-      lastOnConnection: () => announced,
+      call,
+      lastOnConnection: () => announced || connection?.isLeaving === true,
       beforeEnd: () => (isLastOnConnection(request, response) ? untilUploaded(request, clock) : undefined),
     });
   });
 
+  const leave = (socket: Socket, connection: Connection): void => {
+    connection.isLeaving = true;
+    connection.notice.give();
+    if (connection.open.size === 0) waitForRequest(socket, connection);
+  };
+
   return {
     accept(socket) {
-      const connection: Connection = { requests: 0, cancelIdle: () => {} };
+      const peer = peerOf(socket);
+      const notice = new DrainNotice();
+      const connection: Connection = {
+        newValues: () => valuesWithPeer(peer).set(drainSignal, notice.signal),
+        notice,
+        open: new Set(),
+        isLeaving: leaving,
+        cancelIdle: () => {},
+      };
+      if (leaving) notice.give();
       connections.set(socket, connection);
       socket.on("close", () => {
         connection.cancelIdle();
@@ -82,7 +106,17 @@ export function createHttp1Engine({ handler, scheme, calls, clock, logger }: Eng
     leave() {
       announced = true;
       leaving = true;
-      for (const [socket, connection] of connections) if (connection.requests === 0) waitForRequest(socket, connection);
+      for (const [socket, connection] of connections) leave(socket, connection);
+    },
+    dismiss() {
+      const dismissed = [...connections];
+      for (const [socket, connection] of dismissed) leave(socket, connection);
+      return {
+        calls: () => dismissed.flatMap(([, { open }]) => [...open]),
+        destroy() {
+          for (const [socket] of dismissed) socket.destroy();
+        },
+      };
     },
     destroy() {
       for (const socket of connections.keys()) socket.destroy();

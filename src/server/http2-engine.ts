@@ -7,9 +7,13 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from "node:http2";
+import type { Socket } from "node:net";
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Clock } from "../core/clock.ts";
+import { DrainNotice, drainSignal } from "./drain-signal.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
-import { abandon, serveExchange } from "./node-exchange.ts";
+import { abandon, ExchangeCall, serveExchange } from "./node-exchange.ts";
+import { peerOf, valuesWithPeer } from "./peer.ts";
 
 /** Longest wait for a connection's first SETTINGS, which RFC 9113 section 3.4 wants at once. */
 const settingsTimeoutMs = 10_000;
@@ -21,9 +25,11 @@ const uploadGraceMs = 1000;
 const maxStreamId = 2 ** 31 - 1;
 
 interface Connection {
+  readonly newValues: () => ContextValues;
   readonly session: ServerHttp2Session;
+  readonly notice: DrainNotice;
   /** Answers under way. */
-  readonly open: Set<Http2ServerResponse>;
+  readonly open: Map<Http2ServerResponse, ExchangeCall>;
   /** Called when `open` becomes empty. */
   onIdle: () => void;
 }
@@ -35,9 +41,11 @@ export interface Http2EngineOptions extends EngineOptions {
 
 /** Creates the engine. It holds nothing but its sessions. */
 export function createHttp2Engine(options: Http2EngineOptions): Engine {
-  const { handler, scheme, calls, clock, logger, maxConcurrentStreams } = options;
+  const { handler, refuse, scheme, calls, clock, logger, maxConcurrentStreams } = options;
   const connections = new Map<ServerHttp2Session, Connection>();
   let leaving = false;
+  /** The socket of the session that is about to begin. */
+  let accepting: Socket | undefined;
 
   const server = createServer({
     // Beyond this limit node refuses new streams with ENHANCE_YOUR_CALM, counting what is queued for slow readers: a handful of
@@ -47,7 +55,10 @@ export function createHttp2Engine(options: Http2EngineOptions): Engine {
   });
   server.on("sessionError", (error) => logger.debug("HTTP/2 connection failed", { error }));
   server.on("session", (session) => {
-    const connection: Connection = { session, open: new Set(), onIdle: () => {} };
+    const peer = peerOf(accepting ?? session.socket);
+    const notice = new DrainNotice();
+    const newValues = () => valuesWithPeer(peer).set(drainSignal, notice.signal);
+    const connection: Connection = { session, newValues, notice, open: new Map(), onIdle: () => {} };
     connections.set(session, connection);
     closeBetweenReads(session);
     const cancel = clock.schedule(settingsTimeoutMs, () => session.destroy());
@@ -61,36 +72,60 @@ export function createHttp2Engine(options: Http2EngineOptions): Engine {
     if (leaving) leave(connection, clock);
   });
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    const end = calls.begin();
+    const call = new ExchangeCall();
+    calls.add(call);
     const { stream } = response;
     const connection = stream.session === undefined ? undefined : connections.get(stream.session as ServerHttp2Session);
-    connection?.open.add(response);
+    connection?.open.set(response, call);
     response.on("close", () => {
-      end();
+      calls.remove(call);
       connection?.open.delete(response);
       if (connection?.open.size === 0) connection.onIdle();
     });
     stream.once("finish", () => stopUpload(request, response, clock));
-    void serveExchange(request, response, { handler, scheme, logger, lastOnConnection: () => false });
+    const newValues = connection?.newValues ?? createContextValues;
+    void serveExchange(request, response, {
+      handler,
+      refuse,
+      newValues,
+      scheme,
+      logger,
+      call,
+      lastOnConnection: () => false,
+    });
   });
 
   return {
     accept(socket) {
+      accepting = socket;
       server.emit("connection", socket);
+      accepting = undefined;
     },
     announceLeave() {},
     leave() {
       leaving = true;
       for (const connection of connections.values()) leave(connection, clock);
     },
+    dismiss() {
+      const dismissed = [...connections.values()];
+      for (const connection of dismissed) leave(connection, clock);
+      return {
+        calls: () => dismissed.flatMap(({ open }) => [...open.values()]),
+        destroy() {
+          for (const connection of dismissed) destroy(connection);
+        },
+      };
+    },
     destroy() {
-      for (const { session, open } of connections.values()) {
-        // The streams first: Bun would end them as if they were complete (1.4.5).
-        for (const response of open) abandon(response);
-        session.destroy();
-      }
+      for (const connection of connections.values()) destroy(connection);
     },
   };
+}
+
+function destroy({ session, open }: Connection): void {
+  // The streams first: Bun would end them as if they were complete (1.4.5).
+  for (const response of open.keys()) abandon(response);
+  session.destroy();
 }
 
 /**
@@ -118,6 +153,11 @@ function closeBetweenReads(session: ServerHttp2Session): void {
  * answer (all measured on node 24.21, Deno 2.9.6, Bun 1.4.5).
  */
 function leave(connection: Connection, clock: Clock): void {
+  sendGoaway(connection, clock);
+  connection.notice.give();
+}
+
+function sendGoaway(connection: Connection, clock: Clock): void {
   const { session, open } = connection;
   let cancel = (): void => {};
   const finish = (): void => {

@@ -2,6 +2,7 @@
 
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import type { HostPort } from "../core/host-port.ts";
+import type { TrackedCall } from "../grpc/server/call-tracker.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
 import type { ResolvedConnectionOptions } from "./connection-options.ts";
 import type { Engine } from "./engine.ts";
@@ -38,8 +39,20 @@ export interface Listener {
   announceLeave(): void;
   /** Closes the port and asks every client to leave; requests under way go on. Resolves when no connection is left. */
   leave(): Promise<void>;
+  /** Asks the clients that are connected now to leave. The port stays open. */
+  dismiss(): DismissedClients;
   /** Closes the port and every connection now. Resolves when they are closed. */
   destroy(): Promise<void>;
+}
+
+/** Clients that were asked to leave. */
+export interface DismissedClients {
+  /** Resolves when the last one's connection is closed. */
+  readonly left: Promise<void>;
+  /** Requests of theirs that are under way. */
+  calls(): readonly TrackedCall[];
+  /** Closes their connections now. */
+  destroy(): void;
 }
 
 /** Creates a listener. Opens nothing before `listen()`. */
@@ -103,13 +116,19 @@ export function createListener(options: ListenerOptions): Listener {
           hold(socket);
           sniff(socket);
         })
-      : createTlsFront(tls, firstBytesTimeoutMs, logger, (socket) => {
-          hold(socket);
-          if (socket.alpnProtocol) handOver(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
-          // node:http2 turns away whoever has no ALPN.
-          else if (options.http2 === "lictor") sniff(socket);
-          else handOver(socket, "http1");
-        });
+      : createTlsFront(
+          tls,
+          firstBytesTimeoutMs,
+          logger,
+          (socket) => {
+            hold(socket);
+            if (socket.alpnProtocol) handOver(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
+            // node:http2 turns away whoever has no ALPN.
+            else if (options.http2 === "lictor") sniff(socket);
+            else handOver(socket, "http1");
+          },
+          clock,
+        );
 
   // A TLS server shows its sockets only after the handshake.
   const handshaking = new Set<Socket>();
@@ -147,6 +166,18 @@ export function createListener(options: ListenerOptions): Listener {
       for (const engine of Object.values(engines)) engine.leave();
       return closed();
     },
+    dismiss() {
+      // Who has not said what it speaks has no request either, and is as good as a new one.
+      const left = Promise.all([...sockets].filter((socket) => !undecided.has(socket)).map(untilClosed));
+      const dismissed = Object.values(engines).map((engine) => engine.dismiss());
+      return {
+        left: left.then(() => {}),
+        calls: () => dismissed.flatMap((one) => one.calls()),
+        destroy() {
+          for (const one of dismissed) one.destroy();
+        },
+      };
+    },
     destroy() {
       closePort();
       for (const engine of Object.values(engines)) engine.destroy();
@@ -154,6 +185,15 @@ export function createListener(options: ListenerOptions): Listener {
       return closed();
     },
   };
+}
+
+/** Never rejects. */
+function untilClosed(socket: Socket): Promise<void> {
+  return socket.closed
+    ? Promise.resolve()
+    : new Promise((resolve) => {
+        socket.once("close", () => resolve());
+      });
 }
 
 function listen(server: Server, host: string, port: number): Promise<HostPort> {

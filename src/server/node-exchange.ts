@@ -4,11 +4,13 @@
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Logger } from "../core/logger.ts";
+import type { TrackedCall } from "../grpc/server/call-tracker.ts";
 import { connectionFields } from "../http2/field-rules.ts";
 import { respellGrpcMessage } from "./grpc-message.ts";
+import type { EarlyRefusal, EarlyRequest } from "./overload/early-refusal.ts";
 import { textResponse } from "./plain-response.ts";
 import { type BodySource, readBody } from "./request-body.ts";
 import { requestUrl } from "./request-url.ts";
@@ -28,12 +30,29 @@ interface AnswerWriter {
 /** What one exchange needs beside itself. */
 export interface ExchangeOptions {
   readonly handler: UniversalHandlerFn;
+  readonly refuse: EarlyRefusal | undefined;
+  /** Makes the values that a call begins with. */
+  readonly newValues: () => ContextValues;
   readonly scheme: "http" | "https";
   readonly logger: Logger;
+  /** The request as the server counts it: cutting it aborts the handler's signal. */
+  readonly call: ExchangeCall;
   /** HTTP/1.1 only, asked when the answer's head is written: whether the client should close the connection after it. */
   readonly lastOnConnection: () => boolean;
   /** Asked when all of the answer is written but its end: what to wait for, if anything. What still comes of the request is dropped then. */
   readonly beforeEnd?: () => Promise<void> | undefined;
+}
+
+/** A request under way, while its engine has it in a list. */
+export class ExchangeCall implements TrackedCall {
+  nextCall: TrackedCall | undefined = undefined;
+  previousCall: TrackedCall | undefined = undefined;
+  /** Set by whoever serves the request. */
+  onCut: (reason: ConnectError) => void = () => {};
+
+  cut(reason: ConnectError): void {
+    this.onCut(reason);
+  }
 }
 
 /** Serves one request. Returns when the answer is written, or the client is gone; never rejects. */
@@ -42,17 +61,28 @@ export async function serveExchange(
   response: NodeResponse,
   options: ExchangeOptions,
 ): Promise<void> {
+  const refused = options.refuse?.(early(request));
+  if (refused !== undefined) {
+    await turnAway(request, response, refused, options.lastOnConnection);
+    return;
+  }
   const client = new AbortController();
+  const handling = new AbortController();
   let answered = false;
   response.on("close", () => {
-    if (!answered) client.abort(clientGone(response));
+    if (answered) return;
+    const reason = clientGone(response);
+    client.abort(reason);
+    handling.abort(reason);
   });
+  // Handlers of RPCs answer so; what else goes on ends with its connection.
+  options.call.onCut = (reason) => handling.abort(reason);
   // Errors are followed by "close", which decides; without listeners they would end the process.
   response.on("error", () => {});
   const body = readBody(request as BodySource);
   let parsed: UniversalServerRequest | undefined;
   try {
-    parsed = toUniversal(request, body, options.scheme, client.signal);
+    parsed = toUniversal(request, body, options, handling.signal);
   } catch {
     // A method, host, path or header that has no place in a URL or in fetch's Headers.
   }
@@ -79,10 +109,32 @@ export async function serveExchange(
   }
 }
 
+/** Answers a request that nobody reads, with as little as can be. */
+async function turnAway(
+  request: NodeRequest,
+  response: NodeResponse,
+  answer: UniversalServerResponse,
+  lastOnConnection: () => boolean,
+): Promise<void> {
+  // "close" follows; without listeners they would end the process.
+  request.on("error", () => {});
+  response.on("error", () => {});
+  request.resume();
+  setHead(answer, response, lastOnConnection);
+  const writer = response as AnswerWriter;
+  for await (const chunk of answer.body ?? []) writer.write(chunk);
+  response.end();
+}
+
+function early({ url = "", headers }: NodeRequest): EarlyRequest {
+  const { "content-type": contentType = "", origin } = headers;
+  return { path: url, contentType, hasOrigin: origin !== undefined };
+}
+
 function toUniversal(
   request: NodeRequest,
   body: AsyncIterable<Uint8Array>,
-  scheme: "http" | "https",
+  { newValues, scheme }: ExchangeOptions,
   signal: AbortSignal,
 ): UniversalServerRequest {
   const host = ("authority" in request ? request.authority : undefined) || request.headers.host || "";
@@ -99,6 +151,7 @@ function toUniversal(
     header,
     body,
     signal,
+    contextValues: newValues(),
   };
 }
 

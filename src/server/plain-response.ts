@@ -13,7 +13,11 @@ export function connectErrorResponse(status: number, code: string, message: stri
 }
 
 function bodyResponse(status: number, text: string, contentType: string): UniversalServerResponse {
-  const bytes = new TextEncoder().encode(text);
+  return bytesResponse(status, new TextEncoder().encode(text), contentType);
+}
+
+/** An answer of bytes that are there. */
+export function bytesResponse(status: number, bytes: Uint8Array, contentType: string): UniversalServerResponse {
   return {
     status,
     header: new Headers({ "content-type": contentType, "content-length": String(bytes.length) }),

@@ -10,6 +10,7 @@ import {
 } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { createGrpcRoute, type GrpcRoute } from "../grpc/server/grpc-route.ts";
+import { bothGates, type RequestGate } from "./overload/request-gate.ts";
 
 /** What the router is made with. */
 export interface RecordingRouterParts {
@@ -17,6 +18,10 @@ export interface RecordingRouterParts {
   readonly options: ConnectRouterOptions;
   /** Around all interceptors, also those that a service has in place of the router's; for Connect's handlers only. */
   readonly guards: readonly Interceptor[];
+  /** Asked before every call, in a service with a requestGate of its own too; for the recorded routes as well. */
+  readonly authorize?: RequestGate | undefined;
+  /** Before every other requestGate, `authorize` too; for Connect's handlers only. */
+  readonly requestGate?: RequestGate | undefined;
   /** Aborts the signals of Connect's handlers. */
   readonly shutdownSignal: AbortSignal;
   /** Of the recorded routes; see GrpcRoute. */
@@ -31,17 +36,29 @@ export interface RecordingRouter {
 
 /** Creates a router without routes. */
 export function createRecordingRouter(parts: RecordingRouterParts): RecordingRouter {
-  const { options, guards, shutdownSignal, sendCompression } = parts;
+  const { guards, requestGate, shutdownSignal, sendCompression } = parts;
   const recorded: GrpcRoute[] = [];
-  const guarded = (own: ConnectRouterOptions): ConnectRouterOptions =>
-    own.interceptors === undefined ? own : { ...own, interceptors: [...guards, ...own.interceptors] };
+  // A service's options replace the router's, one by one, as Connect has it; but not who is let in.
+  const authorized = (own: ConnectRouterOptions): ConnectRouterOptions => {
+    const gate = bothGates(parts.authorize, own.requestGate ?? parts.options.requestGate);
+    return gate === undefined ? own : { ...own, requestGate: gate };
+  };
+  const options = authorized(parts.options);
+  const guarded = (own: ConnectRouterOptions): ConnectRouterOptions => {
+    const gate = bothGates(requestGate, own.requestGate);
+    return {
+      ...own,
+      ...(own.interceptors !== undefined && { interceptors: [...guards, ...own.interceptors] }),
+      ...(gate !== undefined && { requestGate: gate }),
+    };
+  };
   const inner = createConnectRouter({ ...guarded({ interceptors: [], ...options }), shutdownSignal });
-  // A service's options replace the router's, one by one, as Connect has it.
   const merged = (own: ConnectRouterOptions | undefined): ConnectRouterOptions => ({ ...options, ...own });
 
   const router: ConnectRouter = {
     handlers: inner.handlers,
-    service(service, implementation, own) {
+    service(service, implementation, given) {
+      const own = given && authorized(given);
       inner.service(service, implementation, own && guarded(own));
       if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
         const { methods } = createServiceImplSpec(service, implementation);
@@ -49,7 +66,8 @@ export function createRecordingRouter(parts: RecordingRouterParts): RecordingRou
       }
       return this;
     },
-    rpc(method, implementation, own) {
+    rpc(method, implementation, given) {
+      const own = given && authorized(given);
       inner.rpc(method, implementation, own && guarded(own));
       if ((own as ConnectRouterOptions | undefined)?.grpc !== false) {
         recorded.push(createGrpcRoute(createMethodImplSpec(method, implementation), merged(own), sendCompression));

@@ -1,15 +1,17 @@
 // Turns the user's routes into handlers by path, with the standard services for health and reflection beside them: Connect's handlers
 // for every protocol, and routes of our own for native gRPC. Serves nothing itself.
 
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import type { ConnectRouter, Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import type { Compression, UniversalHandler } from "@connectrpc/connect/protocol";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { GrpcRoute } from "../grpc/server/grpc-route.ts";
 import { Turns, unpackingInTurn } from "../grpc/server/turns.ts";
 import { brotli, gzip } from "../runtime/zlib-compression.ts";
+import { drainSignal } from "./drain-signal.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthService } from "./health-service.ts";
 import type { HealthStatus } from "./health-status.ts";
+import type { RequestGate } from "./overload/request-gate.ts";
 import { createRecordingRouter } from "./recording-router.ts";
 import { reflectionServices, routeReflection } from "./reflection-service.ts";
 
@@ -19,6 +21,8 @@ import { reflectionServices, routeReflection } from "./reflection-service.ts";
  */
 const maxUnpacking = 8;
 
+const untilDrain = ({ contextValues }: UnaryRequest | StreamRequest): AbortSignal => contextValues.get(drainSignal);
+
 /** What the routes are built from. */
 export interface RpcRoutesOptions {
   /** Adds the user's services to the router. */
@@ -27,6 +31,10 @@ export interface RpcRoutesOptions {
   readonly interceptors: readonly Interceptor[];
   /** The server's own, around the user's, for calls by Connect's handlers: native gRPC does the same by itself. */
   readonly guards: readonly Interceptor[];
+  /** Asked before every call, of the standard services too. */
+  readonly authorize: RequestGate | undefined;
+  /** The server's own, before every other one; likewise. */
+  readonly requestGate: RequestGate | undefined;
   /** Largest message taken, in bytes. */
   readonly maxReceiveBytes: number;
   /** Smallest message that is compressed, in bytes. */
@@ -63,6 +71,8 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
       compressMinBytes: options.compressMinBytes,
     },
     guards: options.guards,
+    authorize: options.authorize,
+    requestGate: options.requestGate,
     shutdownSignal: options.shutdownSignal,
     sendCompression: options.sendCompression,
   });
@@ -81,7 +91,7 @@ export function createRpcRoutes(options: RpcRoutesOptions): RpcRoutes {
   router.service(Health, createHealthService(health));
   if (reflection) {
     // Tools keep their stream open: it must not hold up a drain. Options of a service replace the router's.
-    routeReflection(router, { interceptors: [...options.interceptors, failWhenCut(health.ended)] });
+    routeReflection(router, { interceptors: [...options.interceptors, failWhenCut(untilDrain)] });
   }
 
   const handlers = new Map<string, UniversalHandler>();

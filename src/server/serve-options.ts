@@ -9,15 +9,17 @@ import { type Random, systemRandom } from "../core/random.ts";
 import { defaultCompressMinBytes, isCompression } from "../grpc/compression.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { AdvertiseOptions } from "./announced-address.ts";
+import type { Authorize } from "./authorize.ts";
 import {
   type ResolvedConnectionOptions,
   resolveConnectionOptions,
   type ServerConnectionOptions,
 } from "./connection-options.ts";
 import { type CorsOptions, type CorsPolicy, resolveCors } from "./cors-options.ts";
+import { type OverloadOptions, type ResolvedOverload, resolveOverload } from "./overload/overload-options.ts";
 import { refuseOption } from "./refuse-option.ts";
 import type { Server } from "./server.ts";
-import type { ServerTlsOptions } from "./tls-front.ts";
+import { checkServerTls, type ServerTlsOptions } from "./tls-front.ts";
 
 /** How the server is registered: everything that a registration can be told, but for what the server knows itself. */
 export type ServiceOptions = Omit<
@@ -46,6 +48,12 @@ export interface ServeOptions extends ServerConnectionOptions {
   readonly http2?: "lictor" | "node";
   /** Serves TLS instead of cleartext. */
   readonly tls?: ServerTlsOptions;
+  /**
+   * Asked whether a call may be served, before its message is looked at and before any interceptor, in every protocol; `true` lets it.
+   * Calls of health and reflection are asked for too: it sees the method. `/healthz` and the fallback are no calls. Default: everybody
+   * may call everything.
+   */
+  readonly authorize?: Authorize;
   /** Around every call, outermost first. */
   readonly interceptors?: readonly Interceptor[];
   /** Largest message taken, in bytes, from 1 to 4294967295; larger ones fail with `resource_exhausted`. Default 4194304 (4 MiB). */
@@ -84,6 +92,8 @@ export interface ServeOptions extends ServerConnectionOptions {
   readonly graceMs?: number;
   /** Milliseconds to go on serving after Consul no longer lists the instance, at least 0: some clients poll. Default 1000. Without a registration there is none. */
   readonly drainMarginMs?: number;
+  /** How the server defends itself against more calls than it can answer; `{}` for the defaults. Absent: it takes every call. */
+  readonly overload?: OverloadOptions;
   /** Told of changes of state and of handlers that fail unexpectedly. Silent by default. */
   readonly logger?: Logger;
   readonly clock?: Clock;
@@ -91,7 +101,8 @@ export interface ServeOptions extends ServerConnectionOptions {
 }
 
 /** Options with every default in its place. */
-export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "cors" | keyof ServerConnectionOptions> {
+export interface ResolvedServeOptions
+  extends Omit<ServeOptions, "service" | "cors" | "overload" | keyof ServerConnectionOptions> {
   readonly host: string;
   readonly port: number;
   readonly http2: "lictor" | "node";
@@ -104,6 +115,7 @@ export interface ResolvedServeOptions extends Omit<ServeOptions, "service" | "co
   readonly service: ServiceOptions;
   readonly graceMs: number;
   readonly drainMarginMs: number;
+  readonly overload: ResolvedOverload | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -136,11 +148,9 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   if (typeof reflection !== "boolean") refuseOption("reflection", "must be a boolean", reflection);
   checkDuration("graceMs", graceMs);
   checkDuration("drainMarginMs", drainMarginMs);
-  if (tls?.requireClientCert === true && tls.ca === undefined) {
-    refuseOption("tls.ca", "must be given with tls.requireClientCert", tls.ca);
-  }
-  if (tls?.ca !== undefined && tls.requireClientCert !== true) {
-    refuseOption("tls.ca", 'is used only with "tls.requireClientCert" true', tls.requireClientCert);
+  if (tls !== undefined) checkServerTls(tls);
+  if (options.authorize !== undefined && typeof options.authorize !== "function") {
+    refuseOption("authorize", "must be a function", options.authorize);
   }
   if (options.service !== undefined && options.consul === undefined) {
     refuseOption("service", 'is used only with "consul"', typeof service === "string" ? service : service.name);
@@ -159,6 +169,7 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     service: typeof service === "string" ? { name: service } : service,
     graceMs,
     drainMarginMs,
+    overload: resolveOverload(options.overload),
     logger: options.logger ?? silentLogger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,

@@ -3,14 +3,18 @@
 
 import type { Clock } from "../core/clock.ts";
 import type { HostPort } from "../core/host-port.ts";
+import { withLictorMeta } from "../core/lictor-meta.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import type { Registration } from "../registry/registration.ts";
 import { resolveRegistration } from "../registry/validate-registration.ts";
-import type { HealthReporter } from "./health-status.ts";
+import type { HealthStatus } from "./health-status.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
 
-/** Longest wait, from the start of a drain, for Consul to list the instance no more. */
+/** Longest wait, from the start of a drain or of maintenance, for Consul to list the instance no more. */
 const goneWithinMs = 5000;
+
+/** How often clients of lictor ask servers of lictor whether they are there. */
+const clientPingMs = 10_000;
 
 /** Builds the registration of an announced address; undefined where no `consul` is given. */
 export type RegistrationPlan = ((announced: HostPort) => RegisterOptions) | undefined;
@@ -22,16 +26,18 @@ export type RegistrationPlan = ((announced: HostPort) => RegisterOptions) | unde
 export function planRegistration(
   options: ResolvedServeOptions,
   services: readonly string[],
-  health: HealthReporter,
+  health: HealthStatus,
 ): RegistrationPlan {
   const { consul, service, tls, logger, clock, random, advertise } = options;
   if (consul === undefined) return undefined;
   const name = service.name ?? onlyServiceName(services) ?? noName(services);
   const check = service.check ?? { type: "ttl" };
+  const takesPings = options.connections.life.minPingMs <= clientPingMs;
   const plan = (announced: HostPort): RegisterOptions => ({
     // TTL heartbeats say what the health table says.
     ...(check.type === "ttl" && { health: () => heartbeat(health) }),
     ...service,
+    ...(takesPings && { meta: withLictorMeta(service.meta ?? {}) }),
     // A probe of a TLS port without TLS never passes.
     check: tls !== undefined && (check.type === "grpc" || check.type === "http") ? { tls: true, ...check } : check,
     consul,
@@ -61,16 +67,46 @@ export async function leaveConsul(
   const listed = wasListed() || state.type !== "registering" || state.lastError === undefined;
   await registration.close();
   if (!listed) return false;
-  const limit = new AbortController();
   // Half a second at least: Consul may have been slow until now, and quick from here.
-  const cancel = clock.schedule(Math.max(goneWithinMs - (clock.now() - sinceMs), 500), () => limit.abort());
-  await registration.gone({ signal: limit.signal }).catch(() => {});
-  cancel();
+  await seenGone(registration, false, Math.max(goneWithinMs - (clock.now() - sinceMs), 500), clock);
   return true;
 }
 
-function heartbeat(health: HealthReporter): { status: "pass" | "fail"; note?: string } {
-  const status = health.status("") ?? "UNKNOWN";
+/**
+ * Puts the instance into Consul's maintenance while the server serves on, and waits until Consul lists it as working no more (or has said
+ * nothing for too long). While Consul is away it waits for it. Rejects with ConsulError where Consul refuses, and where the registration is
+ * closed first; where the signal aborts it goes no further.
+ */
+export async function pauseInConsul(
+  registration: Registration,
+  reason: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  await registration.maintenance(true, reason);
+  if (!signal.aborted) await seenGone(registration, true, goneWithinMs, clock, signal);
+}
+
+/** Waits until Consul lists the instance no more, but no longer than this. Never rejects. */
+async function seenGone(
+  registration: Registration,
+  orCritical: boolean,
+  limitMs: number,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<void> {
+  const limit = new AbortController();
+  const giveUp = (): void => limit.abort();
+  const cancel = clock.schedule(limitMs, giveUp);
+  signal?.addEventListener("abort", giveUp);
+  await registration.gone({ orCritical, signal: limit.signal }).catch(() => {});
+  signal?.removeEventListener("abort", giveUp);
+  cancel();
+}
+
+/** Maintenance is Consul's own to know: a heartbeat that said it too would keep the instance out for a moment after its end. */
+function heartbeat(health: HealthStatus): { status: "pass" | "fail"; note?: string } {
+  const status = health.reported("") ?? "UNKNOWN";
   return status === "SERVING" ? { status: "pass" } : { status: "fail", note: status };
 }
 

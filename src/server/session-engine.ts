@@ -3,7 +3,10 @@
 
 import type { Socket } from "node:net";
 import process from "node:process";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { deadlineQueueOf } from "../core/deadline-queue.ts";
+import type { CallGate } from "../grpc/server/call-gate.ts";
+import type { TrackedCall } from "../grpc/server/call-tracker.ts";
 import { ConnectionLife, type ConnectionLifeLimits } from "../grpc/server/connection-life.ts";
 import type { GrpcRoute } from "../grpc/server/grpc-route.ts";
 import { type GrpcServing, GrpcSession } from "../grpc/server/grpc-session.ts";
@@ -13,7 +16,9 @@ import type { HeaderBlock } from "../http2/hpack/header-decoder.ts";
 import { Http2Session, type SessionHost } from "../http2/session.ts";
 import type { Stream, StreamListener } from "../http2/stream.ts";
 import { wrapNodeSocket } from "../runtime/node-socket.ts";
+import { DrainNotice, drainSignal } from "./drain-signal.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
+import { peerOf, valuesWithPeer } from "./peer.ts";
 import { serveStream } from "./stream-exchange.ts";
 
 /** What this engine needs beyond every other. */
@@ -22,6 +27,8 @@ export interface SessionEngineOptions extends EngineOptions {
   readonly grpc: ReadonlyMap<string, GrpcRoute>;
   /** Whether requests of pages, which name their origin, are the handler's alone: it answers for CORS. */
   readonly leavesOrigins: boolean;
+  /** What native gRPC has to pass, against overload. */
+  readonly gateOf: ((method: DescMethod) => CallGate | undefined) | undefined;
   readonly maxConcurrentStreams: number;
   readonly life: ConnectionLifeLimits;
   readonly maxReaderPauseMs: number;
@@ -29,7 +36,7 @@ export interface SessionEngineOptions extends EngineOptions {
 
 /** Creates the engine. It holds nothing but its sessions. */
 export function createSessionEngine(options: SessionEngineOptions): Engine {
-  const { calls, clock, grpc, leavesOrigins, logger, scheme } = options;
+  const { calls, clock, gateOf, grpc, leavesOrigins, logger, scheme } = options;
   const connections = new Set<Connection>();
   const serving: GrpcServing = {
     route: (path) => grpc.get(path),
@@ -39,6 +46,7 @@ export function createSessionEngine(options: SessionEngineOptions): Engine {
     clock,
     logger,
     yieldToLoop: setImmediate,
+    ...(gateOf === undefined ? {} : { gateOf }),
   };
   const deadlines = deadlineQueueOf(clock);
   let leaving = false;
@@ -58,6 +66,16 @@ export function createSessionEngine(options: SessionEngineOptions): Engine {
       leaving = true;
       for (const connection of connections) connection.leave();
     },
+    dismiss() {
+      const dismissed = [...connections];
+      for (const connection of dismissed) connection.leave();
+      return {
+        calls: () => dismissed.flatMap((connection) => connection.calls()),
+        destroy() {
+          for (const connection of dismissed) connection.destroy();
+        },
+      };
+    },
     destroy() {
       for (const connection of connections) connection.destroy();
     },
@@ -70,6 +88,7 @@ class Connection implements SessionHost {
   readonly #session: Http2Session;
   readonly #grpc: GrpcSession;
   readonly #life: ConnectionLife;
+  readonly #notice: DrainNotice = new DrainNotice();
   readonly #onGone: () => void;
 
   constructor(socket: Socket, options: SessionEngineOptions, serving: GrpcServing, onGone: () => void) {
@@ -85,7 +104,9 @@ class Connection implements SessionHost {
       clock,
       defer: process.nextTick,
     });
-    this.#grpc = new GrpcSession(this.#session.connection, serving, () => this.#session.reason);
+    const peer = peerOf(socket);
+    const newValues = () => valuesWithPeer(peer).set(drainSignal, this.#notice.signal);
+    this.#grpc = new GrpcSession(this.#session.connection, serving, () => this.#session.reason, newValues);
     this.#life = new ConnectionLife({ session: this.#session, limits: life, clock, random, logger });
   }
 
@@ -96,6 +117,14 @@ class Connection implements SessionHost {
 
   leave(): void {
     this.#session.leave();
+    this.#notice.give();
+  }
+
+  calls(): TrackedCall[] {
+    return this.#session.connection
+      .streams()
+      .map(({ listener }) => listener)
+      .filter(isUnderWay);
   }
 
   destroy(): void {
@@ -113,10 +142,21 @@ class Connection implements SessionHost {
   }
 
   #exchange(stream: Stream, block: HeaderBlock, end: boolean): StreamListener {
-    const { calls, clock, handler, logger, scheme } = this.#options;
+    const { calls, clock, handler, refuse, logger, scheme } = this.#options;
     const { connection } = this.#session;
-    const { room, whyOver } = this.#grpc;
-    return serveStream(stream, block, end, { connection, whyOver, room, handler, scheme, calls, clock, logger });
+    const { newValues, room, whyOver } = this.#grpc;
+    return serveStream(stream, block, end, {
+      connection,
+      whyOver,
+      room,
+      handler,
+      refuse,
+      newValues,
+      scheme,
+      calls,
+      clock,
+      logger,
+    });
   }
 
   onSettings(): void {}
@@ -147,6 +187,11 @@ class Connection implements SessionHost {
       this.#options.logger.debug("HTTP/2 connection failed", { error: reason });
     }
   }
+}
+
+/** Calls and other requests are the listeners of their streams, until all of the answer is handed over. */
+function isUnderWay(listener: StreamListener): listener is StreamListener & TrackedCall {
+  return "nextCall" in listener && listener.nextCall !== undefined;
 }
 
 function hasField(fields: readonly string[], name: string): boolean {

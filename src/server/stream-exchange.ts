@@ -1,7 +1,7 @@
 // One request and its answer on a stream of our own HTTP/2, translated to and from the form that handlers speak: everything that is no
 // native gRPC. The same as node-exchange.ts does on the runtime's.
 
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
@@ -16,6 +16,7 @@ import { connectionFields } from "../http2/field-rules.ts";
 import type { HeaderBlock } from "../http2/hpack/header-decoder.ts";
 import type { Stream, StreamListener } from "../http2/stream.ts";
 import { respellGrpcMessage } from "./grpc-message.ts";
+import type { EarlyRefusal } from "./overload/early-refusal.ts";
 import { textResponse } from "./plain-response.ts";
 import { requestUrl } from "./request-url.ts";
 
@@ -29,6 +30,9 @@ export interface StreamExchangeOptions {
   readonly whyOver: () => unknown;
   readonly room: RoomQueue;
   readonly handler: UniversalHandlerFn;
+  readonly refuse: EarlyRefusal | undefined;
+  /** Makes the values that a call begins with. */
+  readonly newValues: () => ContextValues;
   readonly scheme: "http" | "https";
   readonly calls: CallTracker;
   readonly clock: Clock;
@@ -55,7 +59,10 @@ class StreamExchange implements StreamListener, TrackedCall {
   readonly #block: HeaderBlock;
   readonly #method: string;
   readonly #path: string;
-  readonly #client: AbortController = new AbortController();
+  /** Aborts what the handler gets as the signal of the request. */
+  readonly #handling: AbortController = new AbortController();
+  /** The client waits for no answer any more. */
+  #isGone = false;
   readonly #body: StreamBody;
   /** All of the answer is handed over. */
   #isAnswered = false;
@@ -92,7 +99,10 @@ class StreamExchange implements StreamListener, TrackedCall {
   onReset(code: number): void {
     const { connection, logger, whyOver } = this.#options;
     logReset(logger, connection, this.#stream, code);
-    if (!this.#isAnswered) this.#client.abort(whyReset(connection, this.#stream, code, whyOver()));
+    if (!this.#isAnswered) {
+      this.#isGone = true;
+      this.#handling.abort(whyReset(connection, this.#stream, code, whyOver()));
+    }
     const gone = new ConnectError("the client went away before its request was complete", Code.Canceled);
     this.#body.finish(gone);
     this.#cancelUpload();
@@ -113,8 +123,10 @@ class StreamExchange implements StreamListener, TrackedCall {
     this.#cancelUpload = clock.schedule(uploadGraceMs, () => connection.resetStream(this.#stream, ErrorCode.noError));
   }
 
-  /** Nothing of its own: the handlers of RPCs see the server's signal, and what else goes on ends with its connection. */
-  cut(): void {}
+  /** The handler's signal aborts. Those of RPCs answer so; what else goes on ends with its connection. */
+  cut(reason: ConnectError): void {
+    this.#handling.abort(reason);
+  }
 
   // The exchange.
 
@@ -126,7 +138,7 @@ class StreamExchange implements StreamListener, TrackedCall {
       const asked = this.#refuse() ?? this.#parse();
       await this.#write("status" in asked ? asked : await handler(asked));
     } catch (error) {
-      if (this.#client.signal.aborted) return;
+      if (this.#isGone) return;
       logger.error("Answer failed", { method: this.#method, url: this.#path, error });
       this.#abandon();
     } finally {
@@ -140,12 +152,16 @@ class StreamExchange implements StreamListener, TrackedCall {
     if (this.#block.tooLarge) return textResponse(431, "Request Header Fields Too Large");
     // No proxy: RFC 9110, section 9.3.6.
     if (this.#method === "CONNECT") return textResponse(501, "Not Implemented");
-    return undefined;
+    const { refuse } = this.#options;
+    if (refuse === undefined) return undefined;
+    const { fields } = this.#block;
+    const contentType = fieldOf(fields, "content-type");
+    return refuse({ path: this.#path, contentType, hasOrigin: fieldOf(fields, "origin") !== "" });
   }
 
   #parse(): UniversalServerRequest | UniversalServerResponse {
     const { fields } = this.#block;
-    const { connection, scheme } = this.#options;
+    const { connection, newValues, scheme } = this.#options;
     try {
       const url = requestUrl(scheme, fieldOf(fields, ":authority") || fieldOf(fields, "host"), this.#path);
       const header = new Headers();
@@ -159,8 +175,9 @@ class StreamExchange implements StreamListener, TrackedCall {
       if (/^100-continue$/i.test(header.get("expect") ?? "") && !this.#stream.remoteEnd) {
         connection.sendHeaders(this.#stream, connection.prepare([":status", "100"]), undefined, false);
       }
-      const { signal } = this.#client;
-      return { httpVersion: "2.0", method: this.#method, url, header, body: this.#body, signal };
+      const { signal } = this.#handling;
+      const contextValues = newValues();
+      return { httpVersion: "2.0", method: this.#method, url, header, body: this.#body, signal, contextValues };
     } catch {
       // A method, host, path or header that has no place in a URL or in fetch's Headers.
       return textResponse(400, "Bad Request");
@@ -169,26 +186,25 @@ class StreamExchange implements StreamListener, TrackedCall {
 
   async #write(answer: UniversalServerResponse): Promise<void> {
     const { connection, room } = this.#options;
-    const { signal } = this.#client;
     const stream = this.#stream;
     const isHead = this.#method === "HEAD";
     const iterator = answer.body?.[Symbol.asyncIterator]();
     try {
       // Read before the head is written: until the first message a handler may still set headers.
       let chunk = await iterator?.next();
-      if (signal.aborted) return;
+      if (this.#isGone) return;
       const hasBody = !isHead && chunk !== undefined && chunk.done !== true;
       const hasTrailers = !isHead && answer.trailer !== undefined;
       const head = connection.prepare([":status", String(answer.status), ...toFields(answer.header)]);
       // Without body and trailers the head ends the stream itself, as gRPC's trailers-only form wants it.
       connection.sendHeaders(stream, head, undefined, !hasBody && !hasTrailers);
       while (hasBody && chunk !== undefined && chunk.done !== true) {
-        while (!room.isOpen && !signal.aborted) await this.#room();
-        if (signal.aborted) return;
+        while (!room.isOpen && !this.#isGone) await this.#room();
+        if (this.#isGone) return;
         if (!connection.sendData(stream, undefined, chunk.value, false)) await this.#drained();
-        if (signal.aborted) return;
+        if (this.#isGone) return;
         chunk = await iterator?.next();
-        if (signal.aborted) return;
+        if (this.#isGone) return;
       }
       this.#isAnswered = true;
       if (hasTrailers && answer.trailer !== undefined) {

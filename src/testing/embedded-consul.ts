@@ -76,6 +76,14 @@ export interface EmbeddedConsul extends AsyncDisposable {
   restart(): Promise<void>;
   /** Forgets a token: open queries that used it answer 200, further requests 403 `ACL not found`. Until a restart. */
   revokeToken(secret: string): void;
+  /**
+   * From now on the servers have no leader: reads answer 500 `No cluster leader`, those that wait included, and so do writes of keys. `stale`
+   * reads go on and say so; what is the agent's own, registrations and heartbeats, goes on too (at once, where a real agent takes 7 s and
+   * more). Until `electLeader()` or a restart.
+   */
+  loseLeader(): void;
+  /** Ends what `loseLeader()` began. */
+  electLeader(): void;
   /** Stops for good. Idempotent. */
   close(): Promise<void>;
 }
@@ -127,6 +135,8 @@ export async function startEmbeddedConsul(options: EmbeddedConsulOptions = {}): 
       running.core.acl.revoke(secret);
       running.core.waiters.release(secret);
     },
+    loseLeader: () => running.core.leadership.lose(),
+    electLeader: () => running.core.leadership.elect(),
     close() {
       isClosed = true;
       return agent.stop();

@@ -14,24 +14,55 @@ import type { Resolver } from "../resolver/resolver.ts";
 import { checkDefaultTimeout, timeoutOf } from "./call-bounds.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { Connector } from "./connector.ts";
+import { resolveShrinkHold, type ShrinkHoldOptions } from "./endpoint-belief.ts";
 import { interceptStream, interceptUnary } from "./intercepted-call.ts";
 import { Placement } from "./placement.ts";
+import { type ReadinessOptions, resolveReadiness } from "./readiness-options.ts";
+import { defaultReplayBytes } from "./retry/replay-buffer.ts";
 import { StreamSending } from "./sendings.ts";
+import { configFirst } from "./service-config/config-first.ts";
+import { type GivenServiceConfig, ServiceConfigHolder } from "./service-config/service-config-holder.ts";
+import type { TransportStatus } from "./transport-status.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
-export interface BalancingOptions {
+export interface BalancingOptions extends ReadinessOptions {
   /** Balancing policy. Default: strict round-robin. */
   readonly balancer?: NewPicker;
   /** Interceptors around every call, outermost first. They run once a call, before an endpoint is picked. */
   readonly interceptors?: readonly Interceptor[];
+  /** gRPC's service config: an object, its JSON as text, or a source that is followed, whose first answer the first calls wait for, at most 1 s beyond the resolver's. See docs/service-config.md. Default: none. */
+  readonly serviceConfig?: GivenServiceConfig;
   /** Deadline in milliseconds of calls that name none, at most 2147483647. Default: no deadline. */
   readonly defaultTimeoutMs?: number;
-  /** How long a call without a deadline waits for the first answer about endpoints and for a connection, in milliseconds. Default 10000. */
+  /**
+   * Whether calls wait while no endpoint is ready, within their deadline, or `waitTimeoutMs` where they have none. With `false` they fail at once where no
+   * endpoint is known, where none can be connected to, and where all that are ready have refused them; a service config may say so of a method,
+   * and the context value `waitForReady` of a call. Default true.
+   */
+  readonly waitForReady?: boolean;
+  /** How long a call without a deadline waits for something to go to, in milliseconds. Default 10000. */
   readonly waitTimeoutMs?: number;
+  /** Most calls that wait for an endpoint at a time, at least 0; others fail with `resource_exhausted`. Default 10000. */
+  readonly maxPendingCalls?: number;
+  /** Most bytes that the messages of waiting unary calls have together, encoded, at least 0; others fail with `resource_exhausted`. Default 64 MiB. */
+  readonly maxPendingBytes?: number;
+  /**
+   * Whether methods that their proto marks `NO_SIDE_EFFECTS` or `IDEMPOTENT` are tried up to five times where they fail with `unavailable`,
+   * with delays of 20 ms (x 2, up to 1 s), as long as no more than a tenth of the calls fail so. `false` leaves it to the service config.
+   * Calls that were not processed are sent elsewhere either way. Default true.
+   */
+  readonly retry?: boolean;
+  /**
+   * Most bytes of a stream's messages that are kept until it is answered, so that it can be made again; one that sends more is not. At least 0;
+   * streams of a transport share 16 MiB, and those whose method may not run twice have 64 KiB at most. Default 1 MiB.
+   */
+  readonly retryBufferBytes?: number;
   /** How long the first calls wait for slower endpoints once one is ready, so that the first round is a whole one. In milliseconds, default 100. */
   readonly settleMs?: number;
   /** How long an empty answer is not believed while connections work, in milliseconds. Default 90000: longer than an agent that restarted needs to hear from all its services. */
   readonly emptyGraceMs?: number;
+  /** How answers are met that lack many of the endpoints in use at once; `false` believes them. Default: one that lacks more than half is not believed for `emptyGraceMs`, of those whose connections work. */
+  readonly shrinkHold?: ShrinkHoldOptions | false;
   /** How long `close()` lets calls in flight finish, in milliseconds. Default 10000. */
   readonly closeGraceMs?: number;
   /** Delays between attempts to connect. Default: gRPC's (1 s, x 1.6, up to 2 min). */
@@ -52,6 +83,11 @@ export interface BalancedTransportOptions extends BalancingOptions {
 /** A Transport that owns connections. Opens nothing before the first call. */
 export interface BalancedTransport extends Transport {
   /**
+   * What it knows and does now: the list of endpoints and how old that is, each endpoint's connection, and what a call would wait for. Plain
+   * data, fit for JSON; opens nothing, and may be asked at any time, after `close()` too.
+   */
+  status(): TransportStatus;
+  /**
    * Takes no new calls (they fail with `canceled`, and so do those that still wait for an endpoint), lets calls in flight finish for at most
    * `closeGraceMs`, then closes every connection and lets the resolver go. Idempotent: returns the same promise.
    */
@@ -60,15 +96,16 @@ export interface BalancedTransport extends Transport {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Creates a transport over the endpoints of `resolver`. Throws RangeError on options outside their range. */
+/** Creates a transport over the endpoints of `resolver`. Throws RangeError on options outside their range, ServiceConfigError on a bad `serviceConfig`. */
 export function createBalancedTransport(options: BalancedTransportOptions): BalancedTransport {
   const resolved = resolveOptions(options);
   const { clock } = resolved;
   const pool = new ConnectionPool(resolved);
   const deadlines = deadlineQueueOf(clock);
   const placement = new Placement({ ...resolved, pool, deadlines });
-  const { interceptors, defaultTimeoutMs } = resolved;
+  const { interceptors, defaultTimeoutMs, serviceConfig } = resolved;
   let closing: Promise<void> | undefined;
+  serviceConfig.onChange(() => pool.configure(resolveReadiness(options, serviceConfig.current)));
 
   const close = (): Promise<void> =>
     (closing ??= pool.close(resolved.closeGraceMs).finally(() => {
@@ -79,7 +116,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     // Not one promise more than it takes: what a call costs here comes on top of what it costs on a connection.
     unary(method, signal, timeoutMs, header, message, contextValues) {
       try {
-        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs);
+        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs, serviceConfig.policyOf(method)?.timeoutMs);
         if (interceptors.length > 0) {
           const settings = { signal, timeoutMs: limitMs, header, contextValues };
           return interceptUnary(placement, interceptors, method, message, settings);
@@ -91,7 +128,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
       try {
-        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs);
+        const limitMs = timeoutOf(timeoutMs, method, defaultTimeoutMs, serviceConfig.policyOf(method)?.timeoutMs);
         if (interceptors.length > 0) {
           const settings = { signal, timeoutMs: limitMs, header, contextValues };
           return interceptStream(placement, interceptors, method, input, settings);
@@ -102,33 +139,53 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
         return Promise.reject(ConnectError.from(error));
       }
     },
+    status: () => pool.status(placement),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
 function resolveOptions(options: BalancedTransportOptions) {
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger ?? silentLogger;
+  const serviceConfig = new ServiceConfigHolder(options.serviceConfig, logger);
   const resolved = {
-    resolver: options.resolver,
+    serviceConfig,
+    resolver: configFirst(options.resolver, serviceConfig, clock),
     connector: options.connector,
     balancer: options.balancer ?? roundRobin,
     interceptors: options.interceptors ?? [],
     defaultTimeoutMs: options.defaultTimeoutMs,
+    waitForReady: options.waitForReady ?? true,
     waitTimeoutMs: options.waitTimeoutMs ?? 10_000,
+    maxPendingCalls: options.maxPendingCalls ?? 10_000,
+    maxPendingBytes: options.maxPendingBytes ?? 64 * 1024 * 1024,
+    retry: options.retry ?? true,
+    retryBufferBytes: options.retryBufferBytes ?? defaultReplayBytes,
+    random: options.random ?? systemRandom,
     settleMs: options.settleMs ?? 100,
     emptyGraceMs: options.emptyGraceMs ?? emptyGraceMs,
     closeGraceMs: options.closeGraceMs ?? 10_000,
     backoff: { random: options.random ?? systemRandom, ...options.backoff },
-    clock: options.clock ?? systemClock,
-    logger: options.logger ?? silentLogger,
+    clock,
+    logger,
   };
-  for (const name of ["waitTimeoutMs", "settleMs", "emptyGraceMs", "closeGraceMs"] as const) {
+  for (const name of [
+    "waitTimeoutMs",
+    "settleMs",
+    "emptyGraceMs",
+    "closeGraceMs",
+    "maxPendingCalls",
+    "maxPendingBytes",
+    "retryBufferBytes",
+  ] as const) {
     if (typeof resolved[name] !== "number" || !(resolved[name] >= 0)) {
       throw new RangeError(`Cannot create transport as "${name}" must be >= 0: received ${resolved[name]}`);
     }
   }
+  const shrinkHold = resolveShrinkHold(options.shrinkHold, resolved.emptyGraceMs);
   checkDefaultTimeout(resolved.defaultTimeoutMs);
   // Throws for delays outside their range, before anything connects.
   createBackoff(resolved.backoff);
-  return resolved;
+  return { ...resolved, shrinkHold, ...resolveReadiness(options, serviceConfig.current) };
 }

@@ -18,20 +18,22 @@ export function checkDefaultTimeout(timeoutMs: number | undefined): void {
 
 /**
  * How long a call may take, at most 2147483647 ms; undefined without a deadline. As in Connect, a timeout of 0 or less means none. A longer
- * one than timers can wait for is the longest that they can. Throws ConnectError, `invalid_argument`, for what is no number.
+ * one than timers can wait for is the longest that they can. `policyTimeoutMs` is the service config's, > 0: it holds where the call has none
+ * or a longer one. Throws ConnectError, `invalid_argument`, for what is no number.
  */
 export function timeoutOf(
   askedMs: number | null | undefined,
   method: DescMethod,
   defaultTimeoutMs: number | undefined,
+  policyTimeoutMs?: number,
 ): number | undefined {
   const timeoutMs = askedMs ?? defaultTimeoutMs;
-  if (timeoutMs === undefined) return undefined;
+  if (timeoutMs === undefined) return policyTimeoutMs;
   if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
     throw new ConnectError(
       `Cannot call ${method.name} as "timeoutMs" must be a number of milliseconds: received ${String(timeoutMs)}`,
       Code.InvalidArgument,
     );
   }
-  return timeoutMs > 0 ? Math.min(timeoutMs, maxTimerMs) : undefined;
+  return timeoutMs > 0 ? Math.min(timeoutMs, policyTimeoutMs ?? maxTimerMs, maxTimerMs) : policyTimeoutMs;
 }

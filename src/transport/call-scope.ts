@@ -1,11 +1,13 @@
 // What ends a call that interceptors are run around: its deadline, its caller's abort, or its own end. Its AbortSignal is made when
 // somebody wants it. Runs no interceptors and sends nothing.
 
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import type { CallSignal } from "../core/call-signal.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
+import type { ReplayLimits } from "./retry/stream-requests.ts";
 
 /** What the calls of a transport have in common. */
 export interface CallSurroundings {
@@ -13,6 +15,10 @@ export interface CallSurroundings {
   readonly deadlines: DeadlineQueue;
   /** What calls wait for now, where they wait: "waiting for a connection to ...". */
   describeWait(): string;
+  /** How much of a stream's messages is kept for further attempts. */
+  replayLimits(method: DescMethod): ReplayLimits;
+  /** An attempt has failed on an endpoint, or a stream later on. */
+  callFailed(endpointId: string, error: ConnectError): void;
 }
 
 /** The error of a call whose deadline has passed; `text` goes on where it ends. */
@@ -39,6 +45,8 @@ export class CallScope implements Deadlined, CallSignal {
   #controller: AbortController | undefined = undefined;
   /** Whether interceptors have seen the signal: then it has to tell them of an end in order, too. */
   #isShown = false;
+  #isTimedOut = false;
+  #abortError: ConnectError | undefined = undefined;
   #state: "open" | "aborted" | "ended" = "open";
   reason: unknown = undefined;
   /** Attempts that listen to the scope itself: there is seldom more than one. */
@@ -71,6 +79,17 @@ export class CallScope implements Deadlined, CallSignal {
 
   isPastDeadline(): boolean {
     return this.#timeoutMs !== undefined && this.#surroundings.clock.now() >= this.dueMs;
+  }
+
+  /** The reason where it may be that of other calls, too: the caller's own. */
+  get sharedReason(): unknown {
+    return this.#isTimedOut ? undefined : this.reason;
+  }
+
+  /** What an abort ends the call with: one for all its attempts, on which its fate is written. */
+  get abortError(): ConnectError {
+    this.#abortError ??= ConnectError.from(this.reason, Code.Canceled);
+    return this.#abortError;
   }
 
   get aborted(): boolean {
@@ -136,13 +155,14 @@ export class CallScope implements Deadlined, CallSignal {
 
   /** The call has failed. Returns what to tell the caller. */
   fail(error: unknown): ConnectError {
-    const told = this.#state === "aborted" ? ConnectError.from(this.reason, Code.Canceled) : ConnectError.from(error);
+    const told = this.#state === "aborted" ? this.abortError : ConnectError.from(error);
     if (this.#state === "open") this.#finish("ended", told);
     this.#release();
     return told;
   }
 
   onDeadline(): void {
+    this.#isTimedOut = true;
     const reason = timedOut(this.waiting === 0 ? "" : ` ${this.#surroundings.describeWait()}`);
     this.#abort(reason);
   }
@@ -155,9 +175,7 @@ export class CallScope implements Deadlined, CallSignal {
   #abort(reason: unknown): void {
     if (this.#state !== "open") return;
     // One turn of the event loop for interceptors that clean up, or know an answer all the same.
-    this.#cancelCut = this.#surroundings.clock.schedule(0, () =>
-      this.#reject?.(ConnectError.from(reason, Code.Canceled)),
-    );
+    this.#cancelCut = this.#surroundings.clock.schedule(0, () => this.#reject?.(this.abortError));
     this.#finish("aborted", reason);
   }
 

@@ -1,44 +1,62 @@
 // The connections of one transport: follows the resolver, keeps a subchannel an endpoint, and holds the picker over those that
 // are ready. Decides which endpoints exist (and what it believes of the resolver); places no calls.
 
-import type { NewPicker, Picker } from "../balancer/picker.ts";
+import type { Picker, PickResult } from "../balancer/picker.ts";
 import type { BackoffOptions } from "../core/backoff.ts";
+import type { CallFate } from "../core/call-fate.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Resolver, ResolverSnapshot } from "../resolver/resolver.ts";
-import type { Connection, Connector } from "./connector.ts";
+import { sameInstance } from "../resolver/service-instance.ts";
+import type { CallCounts, Connection, Connector } from "./connector.ts";
+import { EndpointBelief, type ResolvedShrinkHold } from "./endpoint-belief.ts";
+import { createHealthWatch, type WatchHealth } from "./health-watch.ts";
+import { IdleTimer } from "./idle-timer.ts";
+import type { OutlierStanding } from "./outlier/outlier-detection.ts";
 import { sortById, withEndpoint, withoutEndpoint } from "./ready-list.ts";
+import { ReadyPicker, type ReadyPickerOptions } from "./ready-picker.ts";
 import { Subchannel, type SubchannelState } from "./subchannel.ts";
+import { type TransportStatus, transportStatus, type WaitFacts } from "./transport-status.ts";
 
 /** What a pool needs; every default is resolved by its owner. */
-export interface ConnectionPoolOptions {
+export interface ConnectionPoolOptions extends ReadyPickerOptions {
   readonly resolver: Resolver;
   readonly connector: Connector;
-  readonly balancer: NewPicker;
   readonly backoff: BackoffOptions;
   /** How long the first calls wait for the slower endpoints once one is ready, so that the round begins with all of them. */
   readonly settleMs: number;
   /** How long an empty answer is not believed while connections work. */
   readonly emptyGraceMs: number;
+  /** What answers are not believed that lack many. */
+  readonly shrinkHold: ResolvedShrinkHold;
+  /** Time without a call after which connections are closed until the next one; Infinity: never. */
+  readonly idleTimeoutMs: number;
+  /** The service whose health connections are asked for; undefined: whoever is connected is well. */
+  readonly healthService: string | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
  * What a call can do now.
- * - `unresolved`: the resolver has not answered yet. `error` is its last failure, if any.
+ * - `unresolved`: the resolver has not answered yet, or no call was made for long: `start()` goes on. `error` is the resolver's last failure, if any.
  * - `connecting`: endpoints are known, none is ready, and not all attempts have failed.
- * - `ready`: pick.
+ * - `ready`: pick. Where there is a `probe`, an endpoint that answered badly is to be tried: a unary call asks it first, with whether it may be
+ *   made again should it fail, and goes where that says, once. It says undefined most of the time.
  * - `failing`: every endpoint's last attempt failed. `error` is the newest failure.
- * - `empty`: the resolver knows no endpoint.
+ * - `empty`: the resolver knows no endpoint. `why` is why that may not be the whole truth.
  */
 export type PoolState =
   | { readonly type: "unresolved"; readonly error: unknown }
   | { readonly type: "connecting"; readonly count: number }
-  | { readonly type: "ready"; readonly picker: Picker }
+  | {
+      readonly type: "ready";
+      readonly picker: Picker;
+      readonly probe: ((mayRepeat: boolean) => PickResult | undefined) | undefined;
+    }
   | { readonly type: "failing"; readonly count: number; readonly error: unknown }
-  | { readonly type: "empty" }
+  | { readonly type: "empty"; readonly why?: string }
   | { readonly type: "closed" };
 
 export class ConnectionPool {
@@ -51,26 +69,54 @@ export class ConnectionPool {
   #unsubscribe: (() => void) | undefined;
   /** Sorted by id. */
   #ready: readonly Endpoint[] = [];
-  #picker: Picker | undefined;
-  /** The list that `#picker` was made of. */
+  readonly #picking: ReadyPicker;
+  /** The list that `#picking` was given last. */
   #picked: readonly Endpoint[] | undefined;
+  /** Of how many endpoints. */
+  #pickedOf = 0;
+  readonly #probe: (mayRepeat: boolean) => PickResult | undefined = (mayRepeat) => this.#picking.probe(mayRepeat);
+  readonly #idle: IdleTimer;
+  #healthService: string | undefined;
+  #watchHealth: WatchHealth | undefined;
+  /** No call was made for long: there are no connections. */
+  #isIdle = false;
+  /** Calls of connections of endpoints that are gone: what they counted. */
+  #pastOk = 0;
   #settled = false;
   #cancelSettle: (() => void) | undefined;
-  #cancelGrace: (() => void) | undefined;
-  /** True while the resolver says "none" and the connections say otherwise. */
-  #holding = false;
+  readonly #belief: EndpointBelief;
+  /** The resolver's last. */
+  #snapshot: ResolverSnapshot | undefined;
+  /** What is in use comes from a store, and the source has named nobody yet. */
+  #isHearsay = false;
+  /** Why its last attempt failed, where it did. */
+  #resolverError: unknown;
 
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
+    this.#belief = new EndpointBelief({ ...options, onRelease: (released) => this.#onRelease(released) });
+    this.#watchHealthOf(options.healthService);
+    this.#picking = new ReadyPicker(
+      options,
+      (id) => this.#subchannels.get(id),
+      () => this.#onPicker(),
+    );
+    this.#idle = new IdleTimer(options.clock, options.idleTimeoutMs, {
+      isBusy: () => this.#waiters.size > 0 || this.#sum("active") > 0,
+      progress: () => this.okCalls() + this.#sum("unaryEnded"),
+      onIdle: () => this.#rest(),
+    });
   }
 
-  /** Starts following the resolver. Does nothing when started or closed. */
+  /** Starts following the resolver; goes on where there were no calls for long. Does nothing when started or closed. */
   start(): void {
+    if (this.#isIdle) this.#wake();
     if (this.#unsubscribe !== undefined || this.state.type === "closed") return;
     this.#unsubscribe = () => {};
     this.#unsubscribe = this.#options.resolver.subscribe({
       onSnapshot: (snapshot) => this.#onSnapshot(snapshot),
       onError: (error) => {
+        this.#resolverError = error;
         if (this.state.type === "unresolved") this.#move({ type: "unresolved", error });
       },
     });
@@ -79,6 +125,54 @@ export class ConnectionPool {
   /** The connection behind an endpoint that was picked; undefined where it has just been lost. */
   connection(endpointId: string): Connection | undefined {
     return this.#subchannels.get(endpointId)?.connection;
+  }
+
+  /** How many calls have ended with ok so far, on connections to whatever endpoint. */
+  okCalls(): number {
+    return this.#pastOk + this.#sum("ok");
+  }
+
+  /** An attempt at a call failed on an endpoint that was picked. */
+  onCallFailed(endpointId: string, error: unknown, fate: CallFate): void {
+    const subchannel = this.#subchannels.get(endpointId);
+    if (subchannel !== undefined) this.#picking.onCallFailed(subchannel, error, fate);
+  }
+
+  /** Other ways to tell who is well, from now on. */
+  configure({
+    outlierDetection,
+    healthService,
+  }: Pick<ConnectionPoolOptions, "outlierDetection" | "healthService">): void {
+    this.#watchHealthOf(healthService);
+    for (const subchannel of this.#subchannels.values()) subchannel.watchHealth = this.#watchHealth;
+    this.#picking.configureOutliers(outlierDetection);
+  }
+
+  /** What is held against an endpoint that answers badly; undefined where nothing is. */
+  outlierStanding(endpointId: string): OutlierStanding | undefined {
+    const subchannel = this.#subchannels.get(endpointId);
+    return subchannel && this.#picking.standing(subchannel);
+  }
+
+  /** What there is to say of the transport now. */
+  status(waits: WaitFacts): TransportStatus {
+    const { clock, resolver } = this.#options;
+    return transportStatus(
+      {
+        clock,
+        state: this.state.type,
+        isIdle: this.#isIdle || this.#unsubscribe === undefined,
+        resolver: resolver.description,
+        resolverError: this.#resolverError,
+        snapshot: this.#snapshot && (resolver.latest ?? this.#snapshot),
+        subchannels: this.#subchannels.values(),
+        leaving: this.#leaving.size,
+        held: this.#belief.held,
+        holdOf: (id) => this.#belief.holdOf(id),
+        standingOf: (subchannel) => this.#picking.standing(subchannel),
+      },
+      waits,
+    );
   }
 
   /** Calls `callback` once, at the next change of `state`. Returns a function that stops the wait. */
@@ -93,7 +187,9 @@ export class ConnectionPool {
   async close(graceMs: number): Promise<void> {
     this.#unsubscribe?.();
     this.#cancelSettle?.();
-    this.#cancelGrace?.();
+    this.#belief.close();
+    this.#picking.close();
+    this.#idle.stop();
     const subchannels = [...this.#subchannels.values(), ...this.#leaving.keys()];
     this.#subchannels.clear();
     this.#move({ type: "closed" });
@@ -102,72 +198,115 @@ export class ConnectionPool {
     });
     await Promise.all(subchannels.map((subchannel) => subchannel.drain()));
     cancel();
+    await this.#options.resolver.released?.();
   }
 
   #onSnapshot(snapshot: ResolverSnapshot): void {
     if (this.state.type === "closed") return;
-    const wasHolding = this.#holding;
-    this.#holding = snapshot.endpoints.length === 0 && this.#ready.length > 0;
-    if (!this.#holding) {
-      this.#cancelGrace?.();
-      this.#cancelGrace = undefined;
-    }
-    // The same answer again, fresh or stale: the grace runs from the first.
-    if (this.#holding && wasHolding) return;
-    if (this.#holding) {
-      // Consul is the authority on who exists, the connection on who answers: an agent that was wiped, or a token that lost its
-      // rights, also answers "none".
-      this.#options.logger.warn("an empty answer is not believed while connections work", {
+    // Consul is the authority on who exists, the connection on who answers: an agent that was wiped, or a token that lost its rights, also
+    // answers "none", and one that comes back lists few at first.
+    const isFirstHand = this.#isHearsay && snapshot.source === undefined;
+    this.#isHearsay = snapshot.source === "store" || (this.#isHearsay && snapshot.endpoints.length === 0);
+    this.#snapshot = snapshot;
+    if (!snapshot.stale) this.#resolverError = undefined;
+    const { kind, held } = this.#belief.answer(snapshot.endpoints, (id) => this.#works(id), isFirstHand);
+    if (kind !== "believed") {
+      const what = kind === "empty" ? "an empty answer" : "an answer that lacks many";
+      this.#options.logger.warn(`${what} is not believed while connections work`, {
         resolver: this.#options.resolver.description,
-        connections: this.#ready.length,
+        listed: snapshot.endpoints.length,
+        held: held.map(({ id }) => id),
       });
-      this.#cancelGrace = this.#options.clock.schedule(this.#options.emptyGraceMs, () => this.#believeEmpty());
-      for (const subchannel of [...this.#subchannels.values()]) this.#dropIfHeldAndLost(subchannel);
-    } else {
-      this.#reconcile(snapshot.endpoints);
     }
-    this.#relist();
-    this.#update();
+    this.#reconcile();
   }
 
-  #believeEmpty(): void {
-    this.#holding = false;
-    this.#reconcile([]);
-    this.#relist();
-    this.#update();
+  #onRelease(released: readonly Endpoint[]): void {
+    this.#options.logger.info("endpoints that answers have lacked for long are let go", {
+      resolver: this.#options.resolver.description,
+      endpoints: released.map(({ id }) => id),
+    });
+    this.#reconcile();
   }
 
-  #reconcile(endpoints: readonly Endpoint[]): void {
+  #whyEmpty(): { readonly why?: string } {
+    const why = this.#snapshot?.whyEmpty;
+    return why === undefined ? {} : { why };
+  }
+
+  /** Whether nothing speaks against an endpoint: its connection vouches for it, or would if there were calls. */
+  #works(endpointId: string): boolean {
+    const subchannel = this.#subchannels.get(endpointId);
+    if (subchannel === undefined || this.#picking.standing(subchannel)?.isEjected) return false;
+    return subchannel.state === "ready" || subchannel.state === "idle";
+  }
+
+  /** Brings the subchannels in line with what is believed. */
+  #reconcile(): void {
+    const { endpoints } = this.#belief;
     const wanted = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));
+    const orphans = new Map<string, Subchannel>();
     for (const subchannel of [...this.#subchannels.values()]) {
-      if (wanted.get(subchannel.endpoint.id)?.url !== subchannel.endpoint.url) this.#remove(subchannel);
+      const { id, url } = subchannel.endpoint;
+      const endpoint = wanted.get(id);
+      if (endpoint?.url === url) continue;
+      if (endpoint === undefined && !orphans.has(url)) orphans.set(url, subchannel);
+      else this.#remove(subchannel);
     }
     for (const endpoint of endpoints) {
-      const known = this.#subchannels.get(endpoint.id);
-      if (known !== undefined) {
-        known.endpoint = endpoint;
+      const known = this.#subchannels.get(endpoint.id) ?? this.#adopt(orphans, endpoint);
+      if (known === undefined) {
+        this.#add(endpoint);
         continue;
       }
-      const { connector, clock, backoff } = this.#options;
-      const subchannel = new Subchannel(endpoint, {
-        connector,
-        clock,
-        backoff,
-        onChange: (s) => this.#onSubchannel(s),
-      });
-      this.#subchannels.set(endpoint.id, subchannel);
-      this.#options.logger.debug("endpoint added", { endpoint: endpoint.url, id: endpoint.id });
-      subchannel.start();
+      const isNews = !sameInstance(known.endpoint, endpoint);
+      known.endpoint = endpoint;
+      // It may be another server by now: what was learnt about reaching it is out of date.
+      if (isNews) known.retryNow();
+      known.isLast = this.#belief.holdOf(endpoint.id) !== undefined;
     }
+    for (const orphan of orphans.values()) this.#remove(orphan);
+    this.#relist();
+    this.#update();
+  }
+
+  /** The address under another id, as of an agent that came back as another node: the same server, and the same connection. */
+  #adopt(orphans: Map<string, Subchannel>, endpoint: Endpoint): Subchannel | undefined {
+    const subchannel = orphans.get(endpoint.url);
+    if (subchannel === undefined) return undefined;
+    orphans.delete(endpoint.url);
+    this.#options.logger.debug("endpoint renamed", { endpoint: endpoint.url, id: endpoint.id });
+    this.#subchannels.delete(subchannel.endpoint.id);
+    this.#subchannels.set(endpoint.id, subchannel);
+    return subchannel;
+  }
+
+  #add(endpoint: Endpoint): void {
+    const { connector, clock, backoff } = this.#options;
+    const subchannel = new Subchannel(endpoint, {
+      connector,
+      clock,
+      backoff,
+      watchHealth: this.#watchHealth,
+      onChange: (s) => this.#onSubchannel(s),
+    });
+    this.#subchannels.set(endpoint.id, subchannel);
+    this.#picking.add(subchannel);
+    this.#options.logger.debug("endpoint added", { endpoint: endpoint.url, id: endpoint.id });
+    if (!this.#isIdle) subchannel.start();
   }
 
   /** Out of use at once; its calls finish. */
   #remove(subchannel: Subchannel): void {
     this.#subchannels.delete(subchannel.endpoint.id);
     this.#options.logger.debug("endpoint removed", { endpoint: subchannel.endpoint.url, id: subchannel.endpoint.id });
+    this.#picking.remove(subchannel);
     this.#leaving.set(
       subchannel,
-      subchannel.drain().finally(() => this.#leaving.delete(subchannel)),
+      subchannel.drain().finally(() => {
+        this.#leaving.delete(subchannel);
+        this.#pastOk += subchannel.counts.ok;
+      }),
     );
   }
 
@@ -184,6 +323,7 @@ export class ConnectionPool {
       subchannel.state === "ready"
         ? withEndpoint(this.#ready, subchannel.endpoint)
         : withoutEndpoint(this.#ready, subchannel.endpoint.id);
+    this.#picking.onState(subchannel, wasReady && this.#settled);
     this.#dropIfHeldAndLost(subchannel);
     this.#update();
     // Every connection is lost: whoever the resolver knows now may be somebody else.
@@ -192,7 +332,20 @@ export class ConnectionPool {
 
   /** An endpoint that neither the resolver lists nor a connection reaches is gone. */
   #dropIfHeldAndLost(subchannel: Subchannel): void {
-    if (this.#holding && subchannel.state === "failing") this.#remove(subchannel);
+    const { id } = subchannel.endpoint;
+    if (!this.#works(id) && this.#belief.drop(id)) this.#remove(subchannel);
+  }
+
+  /** One that is held and answers badly has neither the resolver's word nor its own. */
+  #dropEjected(): void {
+    const before = this.#belief.held;
+    if (before === 0) return;
+    for (const subchannel of [...this.#subchannels.values()]) {
+      if (this.#picking.standing(subchannel)?.isEjected) this.#dropIfHeldAndLost(subchannel);
+    }
+    if (this.#belief.held === before) return;
+    this.#relist();
+    this.#update();
   }
 
   /** Makes the list of those that are ready, after endpoints came, went or changed. */
@@ -206,26 +359,74 @@ export class ConnectionPool {
 
   /** Brings picker and state in line with the subchannels. */
   #update(): void {
-    if (this.state.type === "closed") return;
+    if (this.state.type === "closed" || this.#isIdle) return;
     const isSettled = this.#ready.length > 0 ? this.#isSettled() : this.#settled;
     // Not before: of the list that grows while the first connections come, nobody picks.
-    if (isSettled && this.#picked !== this.#ready) {
-      this.#picker = this.#options.balancer(this.#ready, this.#picker);
+    if (isSettled && (this.#picked !== this.#ready || this.#pickedOf !== this.#subchannels.size)) {
       this.#picked = this.#ready;
+      this.#pickedOf = this.#subchannels.size;
+      this.#picking.list(this.#picked, this.#pickedOf);
     }
-    if (isSettled && this.#ready.length > 0 && this.#picker !== undefined) {
-      if (this.state.type !== "ready" || this.state.picker !== this.#picker) {
-        this.#move({ type: "ready", picker: this.#picker });
+    const { picker } = this.#picking;
+    if (isSettled && this.#ready.length > 0 && picker !== undefined) {
+      this.#idle.start();
+      if (this.state.type !== "ready" || this.state.picker !== picker) {
+        this.#move({ type: "ready", picker, probe: this.#picking.hasProbes ? this.#probe : undefined });
       }
       return;
     }
     const count = this.#subchannels.size;
-    if (count === 0) this.#move({ type: "empty" });
+    if (count === 0) this.#move({ type: "empty", ...this.#whyEmpty() });
     else if (!this.#isAny("connecting") && !this.#isAny("ready"))
       this.#move({ type: "failing", count, error: this.#newest()?.lastError });
     // Whoever waits goes on waiting.
     else if (this.state.type === "connecting") this.state = { type: "connecting", count };
     else this.#move({ type: "connecting", count });
+  }
+
+  #watchHealthOf(service: string | undefined): void {
+    if (service === this.#healthService) return;
+    this.#healthService = service;
+    this.#watchHealth = service === undefined ? undefined : createHealthWatch(service, this.#options);
+  }
+
+  /** Others are picked among, or in another way. Nobody waits for that: there was something to pick before. */
+  #onPicker(): void {
+    this.#dropEjected();
+    const { picker } = this.#picking;
+    if (this.state.type !== "ready" || picker === undefined) return;
+    this.state = { type: "ready", picker, probe: this.#picking.hasProbes ? this.#probe : undefined };
+  }
+
+  /** Closes the connections until the next call, as gRPC's channels do; the endpoints are followed all the same, and known at once by then. */
+  #rest(): void {
+    this.#options.logger.info("no calls for long: connections are closed until the next", {
+      resolver: this.#options.resolver.description,
+      connections: this.#ready.length,
+    });
+    this.#isIdle = true;
+    this.#settled = false;
+    this.#cancelSettle?.();
+    this.#cancelSettle = undefined;
+    this.#ready = [];
+    for (const subchannel of this.#subchannels.values()) {
+      subchannel.rest();
+      this.#picking.onState(subchannel, false);
+    }
+    this.#move({ type: "unresolved", error: undefined });
+  }
+
+  #wake(): void {
+    this.#isIdle = false;
+    for (const subchannel of this.#subchannels.values()) subchannel.start();
+    this.#update();
+  }
+
+  #sum(name: keyof CallCounts): number {
+    let sum = 0;
+    for (const { counts } of this.#subchannels.values()) sum += counts[name];
+    for (const { counts } of this.#leaving.keys()) sum += counts[name];
+    return sum;
   }
 
   #isAny(wanted: SubchannelState): boolean {

@@ -24,7 +24,8 @@ export type ConnectionState =
 export interface UnaryCaller {
   /**
    * Makes a call as `Transport.unary` does, but is ended by any CallSignal, of which it needs no events once it is over. Before the call
-   * fails, `recourse` is asked once, with the error: where it gives a promise, the call ends as that does. Neither throws.
+   * fails, `recourse` is asked once, with the error and what is left of the deadline in milliseconds (undefined where the caller keeps none
+   * of it): where it gives a promise, the call ends as that does. Neither throws.
    */
   unaryCall<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -32,8 +33,23 @@ export interface UnaryCaller {
     timeoutMs: number | undefined,
     header: HeadersInit | undefined,
     input: MessageInitShape<I>,
-    recourse: (error: ConnectError) => Promise<UnaryResponse<I, O>> | undefined,
+    recourse: (error: ConnectError, remainingMs: number | undefined) => Promise<UnaryResponse<I, O>> | undefined,
   ): Promise<UnaryResponse<I, O>>;
+}
+
+/**
+ * What a connection knows of its calls: plain numbers, brought up to date as calls begin and end, and read when somebody wants to know. All but
+ * those under way only grow.
+ */
+export interface CallCounts {
+  /** Calls of any kind that ended with ok. */
+  readonly ok: number;
+  /** Calls of any kind under way, those that wait for a free stream among them. */
+  readonly active: number;
+  /** Unary calls under way. */
+  readonly unaryActive: number;
+  /** Unary calls that have ended, however. */
+  readonly unaryEnded: number;
 }
 
 /** One connection to one endpoint. It moves through its states once, forwards only; a lost connection is replaced, not revived. */
@@ -50,6 +66,12 @@ export interface Connection {
   readonly transport: Transport;
   /** For callers that care for the last microsecond; absent where there is no faster way. */
   readonly caller?: UnaryCaller;
+  /** What it counts of its calls. Where it counts nothing, whoever uses it counts what passes, and each call costs a little more. */
+  readonly counts?: CallCounts;
+  /**
+   * Sends an HTTP/2 PING in state `ready`; `onAnswer` is called when the answer comes, never where the connection ends before. Absent where it cannot.
+   */
+  ping?(onAnswer: () => void): void;
   /** Takes no new calls, finishes those in flight, then closes. Idempotent; resolves when closed. */
   drain(): Promise<void>;
   /** Closes now: calls in flight fail with `unavailable`. Idempotent; resolves when the socket is gone. */

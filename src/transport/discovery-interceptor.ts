@@ -41,6 +41,7 @@ export function discoveryInterceptor(options: DiscoveryInterceptorOptions): Disc
     throw new RangeError(`Cannot create interceptor as "waitTimeoutMs" must be >= 0: received ${waitTimeoutMs}`);
   }
   let picker: Picker | undefined;
+  let whyEmpty: string | undefined;
   let lastError: unknown;
   let unsubscribe: (() => void) | undefined;
   let isClosed = false;
@@ -53,6 +54,7 @@ export function discoveryInterceptor(options: DiscoveryInterceptorOptions): Disc
     unsubscribe ??= resolver.subscribe({
       onSnapshot(snapshot) {
         picker = balancer(snapshot.endpoints, picker);
+        whyEmpty = snapshot.whyEmpty;
         wake();
       },
       onError(error) {
@@ -91,7 +93,8 @@ export function discoveryInterceptor(options: DiscoveryInterceptorOptions): Disc
     if (isClosed || picker === undefined) throw new ConnectError("the discovery interceptor is closed", Code.Canceled);
     const picked = picker.pick();
     if (picked === undefined) {
-      throw new ConnectError(`no instance to call: ${resolver.description} lists none`, Code.Unavailable);
+      const why = whyEmpty === undefined ? "" : `: ${whyEmpty}`;
+      throw new ConnectError(`no instance to call: ${resolver.description} lists none${why}`, Code.Unavailable);
     }
     const startMs = clock.now();
     const done = (error?: unknown) =>

@@ -1,52 +1,90 @@
-// Where a call goes: waits until there is something to pick, sends the call on a picked connection, and elsewhere where that one did not
-// process it. Runs no interceptors.
+// Where a call goes: picks a connection for each attempt, waits while there is none, and sends the call again where that is right. What a
+// failure means is retry/attempts.ts's to say. Runs no interceptors.
 
-import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { ignoreOutcome, type PickResult } from "../balancer/picker.ts";
 import { callFate, markUnprocessed } from "../core/call-fate.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
+import type { DeadlineQueue } from "../core/deadline-queue.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Random } from "../core/random.ts";
 import type { Resolver } from "../resolver/resolver.ts";
-import { type CallScope, type CallSurroundings, timedOut } from "./call-scope.ts";
+import type { CallScope, CallSurroundings } from "./call-scope.ts";
 import type { ConnectionPool, PoolState } from "./connection-pool.ts";
-import { describeError } from "./describe-error.ts";
+import { describeWait } from "./describe-wait.ts";
+import { EndpointChoice, type PlacedCall } from "./endpoint-choice.ts";
+import { PendingCalls } from "./pending-calls.ts";
+import { Attempts, type NextStep } from "./retry/attempts.ts";
+import { hedge } from "./retry/hedging.ts";
+import { retryPolicyOf } from "./retry/policy.ts";
+import { ReplayBudget } from "./retry/replay-budget.ts";
+import type { ReplayLimits } from "./retry/stream-requests.ts";
+import { defaultThrottle, RetryThrottle } from "./retry/throttle.ts";
 import { type Sending, type StreamSending, UnarySending } from "./sendings.ts";
+import type { HedgingPolicy, MethodPolicy } from "./service-config/service-config.ts";
+import type { ServiceConfigHolder } from "./service-config/service-config-holder.ts";
+import { waitForReady } from "./wait-for-ready.ts";
+
+/** Bytes of a stream that may not run twice which are kept: a refusal comes after a round trip, or not at all. */
+const refusalBytes = 64 * 1024;
 
 /** What a placement needs. */
 export interface PlacementOptions {
   readonly pool: ConnectionPool;
   readonly resolver: Resolver;
+  readonly serviceConfig: ServiceConfigHolder;
   readonly clock: Clock;
   readonly deadlines: DeadlineQueue;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Whether calls wait while no endpoint is ready, where neither they nor their method say. */
+  readonly waitForReady: boolean;
   /** How long a call without a deadline waits until there is something to pick. */
   readonly waitTimeoutMs: number;
+  readonly maxPendingCalls: number;
+  readonly maxPendingBytes: number;
+  /** Whether methods that may run twice are retried without a policy. */
+  readonly retry: boolean;
+  /** The most bytes of a stream's messages that are kept for its retries. */
+  readonly retryBufferBytes: number;
+}
+
+/** How a call begins: where it goes first, or what follows where it was sent already. */
+interface FirstStep {
+  readonly picked?: PickResult | undefined;
+  readonly step?: NextStep;
 }
 
 /** What has happened to a call before it is placed in earnest. */
-interface Begun {
+interface Begun extends FirstStep {
   /** The call's deadline by the clock. */
   readonly untilMs: number | undefined;
-  /** Where it goes first. */
-  readonly picked?: PickResult | undefined;
-  /** Where it was not taken. */
-  readonly refused?: { readonly id: string; readonly error: ConnectError };
+  /** Of a call that was sent already. */
+  readonly attempts?: Attempts;
 }
 
 export class Placement implements CallSurroundings {
   readonly clock: Clock;
   readonly deadlines: DeadlineQueue;
+  readonly #options: PlacementOptions;
   readonly #pool: ConnectionPool;
-  readonly #resolver: Resolver;
-  readonly #waitTimeoutMs: number;
+  readonly #serviceConfig: ServiceConfigHolder;
+  readonly #throttle: RetryThrottle;
+  readonly #pending: PendingCalls;
+  readonly #choice: EndpointChoice;
+  readonly #replayBudget = new ReplayBudget();
 
   constructor(options: PlacementOptions) {
     this.clock = options.clock;
     this.deadlines = options.deadlines;
+    this.#options = options;
     this.#pool = options.pool;
-    this.#resolver = options.resolver;
-    this.#waitTimeoutMs = options.waitTimeoutMs;
+    this.#serviceConfig = options.serviceConfig;
+    this.#throttle = new RetryThrottle(() => options.pool.okCalls());
+    this.#pending = new PendingCalls({ ...options, describeWait: () => this.describeWait() });
+    this.#choice = new EndpointChoice({ ...options, pending: this.#pending });
   }
 
   /**
@@ -65,18 +103,25 @@ export class Placement implements CallSurroundings {
     const { state } = this.#pool;
     const callSignal = signal ?? scope;
     let picked: PickResult | undefined;
-    if (state.type === "ready" && !callSignal?.aborted) {
-      picked = state.picker.pick();
+    if (state.type === "ready" && !callSignal?.aborted && isPlain(this.#serviceConfig.policyOf(method))) {
+      picked = state.probe === undefined ? state.picker.pick() : this.#pickOrProbe(state, method);
       const caller = picked?.done === ignoreOutcome ? this.#pool.connection(picked.endpoint.id)?.caller : undefined;
       if (picked !== undefined && caller !== undefined) {
         // The call's end is nobody's business but the caller's: whose promise is the connection's own.
         const { id } = picked.endpoint;
-        const untilMs = scope === undefined ? this.#untilMs(timeoutMs) : scope.untilMs;
-        const remainingMs = scope === undefined ? timeoutMs : scope.remainingMs();
-        return caller.unaryCall(method, callSignal, wholeMs(remainingMs), header, message, (error) => {
-          if (callFate(error) !== "unprocessed") return undefined;
+        const givenMs = scope === undefined ? timeoutMs : scope.remainingMs();
+        return caller.unaryCall(method, callSignal, wholeMs(givenMs), header, message, (error, remainingMs) => {
+          const untilMs = scope === undefined ? this.#untilMs(remainingMs ?? timeoutMs) : scope.untilMs;
+          const attempts = this.#attempts(method);
+          const shared = signal === undefined ? scope?.sharedReason : signal.reason;
+          const step = this.#firstFailed(attempts, id, error, untilMs, callSignal?.aborted ?? false);
+          if (step === "fail") {
+            attempts.told(error, shared);
+            return undefined;
+          }
+          this.#logRepeat(method, id, attempts, step);
           const sending = new UnarySending(this.clock, method, header, message, contextValues);
-          return this.place(sending, signal, { untilMs, refused: { id, error } }, scope);
+          return this.place(sending, signal, { untilMs, attempts, step }, scope);
         });
       }
     }
@@ -94,75 +139,30 @@ export class Placement implements CallSurroundings {
     return this.place(sending, signal, { untilMs: scope?.untilMs ?? this.#untilMs(timeoutMs) }, scope);
   }
 
-  #untilMs(timeoutMs: number | undefined): number | undefined {
-    return timeoutMs === undefined ? undefined : this.clock.now() + timeoutMs;
-  }
-
-  /** Sends a call on one connection after another, as long as attempts end unprocessed, on each endpoint at most once. */
+  /** Sends a call on one connection after another, as long as its attempts fail and may be made again. */
   async place<R>(
     sending: Sending<R>,
     givenSignal: AbortSignal | undefined,
-    { untilMs, picked, refused }: Begun,
+    begun: Begun,
     scope: CallScope | undefined,
   ): Promise<R> {
-    const { clock } = this;
-    const pool = this.#pool;
     const signal = givenSignal ?? scope?.signal;
-    const tried = new Set<string>();
-    let lastError: ConnectError | undefined;
-    let giveUpMs: number | undefined;
-    let next = picked;
+    let call = this.#placing(sending, signal, scope, begun);
     if (scope !== undefined) scope.attempts++;
-    if (refused !== undefined) {
-      tried.add(refused.id);
-      lastError = refused.error;
-    }
     try {
-      if (pool.state.type === "unresolved") pool.start();
-      for (;;) {
-        if (signal?.aborted) throw getAbortSignalReason(signal);
-        if (lastError !== undefined && untilMs !== undefined && clock.now() >= untilMs) throw timedOut();
-        const { state } = pool;
-        if (state.type !== "ready") {
-          this.#demandPatience(state, lastError);
-          giveUpMs ??= clock.now() + this.#waitTimeoutMs;
-          await this.#change(signal, untilMs, giveUpMs, scope);
-          continue;
-        }
-        const picked = next ?? state.picker.pick(tried);
-        next = undefined;
-        // Every ready endpoint has refused this call.
-        if (picked === undefined) {
-          throw lastError ?? new ConnectError("the balancer picked no endpoint", Code.Unavailable);
-        }
-        const { id, url } = picked.endpoint;
-        const startMs = clock.now();
-        // So they have for a picker that does not heed what it must not pick.
-        if (lastError !== undefined && tried.has(id)) {
-          picked.done({ latencyMs: 0, error: lastError });
-          throw lastError;
-        }
-        tried.add(id);
-        let response: R;
-        try {
-          const connection = pool.connection(id);
-          if (connection === undefined) {
-            throw markUnprocessed(new ConnectError(`the connection to ${url} was lost`, Code.Unavailable));
-          }
-          const remainingMs = untilMs === undefined ? undefined : untilMs - startMs;
-          response = await sending.send(connection.transport, signal, wholeMs(remainingMs));
-        } catch (error) {
-          picked.done({ latencyMs: clock.now() - startMs, error });
-          if (callFate(error) !== "unprocessed" || !sending.mayRepeat()) throw error;
-          lastError = ConnectError.from(error);
-          continue;
-        }
-        return sending.answered(response, picked, startMs);
+      if (!this.#serviceConfig.isKnown && begun.attempts === undefined) {
+        const startMs = this.clock.now();
+        await this.#untilConfigKnown(call);
+        call = this.#placing(sending, signal, scope, { ...begun, startMs });
       }
+      const { policy } = call;
+      if (policy?.hedging !== undefined && begun.attempts === undefined) {
+        return await this.#hedge(policy.hedging, sending, call, begun);
+      }
+      return await this.#run(sending, call, begun);
     } catch (error) {
-      const told = signal?.aborted
-        ? ConnectError.from(getAbortSignalReason(signal), Code.Canceled)
-        : ConnectError.from(error);
+      const told = signal?.aborted ? abortError(signal, scope) : ConnectError.from(error);
+      call.attempts.told(told, givenSignal === undefined ? scope?.sharedReason : givenSignal.reason);
       sending.failed(told);
       throw told;
     } finally {
@@ -170,73 +170,192 @@ export class Placement implements CallSurroundings {
     }
   }
 
-  describeWait(): string {
-    const { state } = this.#pool;
-    if (state.type === "unresolved") {
-      const because = state.error === undefined ? "" : `: ${describeError(state.error)}`;
-      return `waiting for the first answer about ${this.#resolver.description}${because}`;
-    }
-    return `waiting for a connection to ${this.#resolver.description}`;
-  }
-
-  /** Throws where there is nothing to wait for. */
-  #demandPatience(state: Exclude<PoolState, { type: "ready" }>, lastError: ConnectError | undefined): void {
-    switch (state.type) {
-      case "unresolved":
-      case "connecting":
-        return;
-      case "closed":
-        throw new ConnectError("the transport is closed", Code.Canceled);
-      case "empty":
-        throw (
-          lastError ??
-          new ConnectError(`no instance to call: ${this.#resolver.description} lists none`, Code.Unavailable)
-        );
-      case "failing": {
-        const which = state.count === 1 ? "the one instance" : `any of the ${state.count} instances`;
-        const text = `cannot connect to ${which} of ${this.#resolver.description}: ${describeError(state.error)}`;
-        throw lastError ?? markUnprocessed(new ConnectError(text, Code.Unavailable, undefined, undefined, state.error));
-      }
-      default:
-        state satisfies never;
-    }
-  }
-
-  /** Waits until the pool's state changes. Rejects with the signal's reason, at the deadline, or without one when the wait is too long. */
-  #change(
+  /** A call and what holds for it now. One that began before its service config was known has the config's timeout from `startMs` on. */
+  #placing(
+    sending: Sending<unknown>,
     signal: AbortSignal | undefined,
-    untilMs: number | undefined,
-    giveUpMs: number,
     scope: CallScope | undefined,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (act: () => void) => {
-        stopWaiting();
-        this.deadlines.remove(patience);
-        signal?.removeEventListener("abort", onAbort);
-        if (scope !== undefined) scope.waiting--;
-        act();
-      };
-      const onAbort = () => settle(() => reject(signal && getAbortSignalReason(signal)));
-      const giveUp = () => {
-        const wait = this.describeWait();
-        return untilMs === undefined ? new ConnectError(`gave up ${wait}`, Code.Unavailable) : timedOut(` ${wait}`);
-      };
-      const patience: Deadlined = {
-        dueMs: 0,
-        nextDue: undefined,
-        previousDue: undefined,
-        onDeadline: () => settle(() => reject(giveUp())),
-      };
-      const stopWaiting = this.#pool.onceChanged(() => settle(resolve));
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (scope !== undefined) scope.waiting++;
-      // A scope's own deadline aborts the signal, and says what it waited for.
-      if (scope === undefined || untilMs === undefined) {
-        this.deadlines.add(patience, (untilMs ?? giveUpMs) - this.clock.now());
+    { untilMs, attempts, startMs }: Begun & { readonly startMs?: number },
+  ): PlacedCall {
+    const policy = this.#serviceConfig.policyOf(sending.method);
+    const limitMs = policy?.timeoutMs !== undefined && startMs !== undefined ? startMs + policy.timeoutMs : undefined;
+    return {
+      signal,
+      scope,
+      untilMs: limitMs === undefined ? untilMs : Math.min(limitMs, untilMs ?? limitMs),
+      attempts: attempts ?? this.#attempts(sending.method),
+      policy,
+      waits: sending.contextValues?.get(waitForReady) ?? policy?.waitForReady ?? this.#options.waitForReady,
+      byteLength: () => sending.byteLength(),
+      giveUpMs: undefined,
+      backoff: undefined,
+    };
+  }
+
+  /** Sends a call on one connection after another, as its attempts ask for. */
+  async #run<R>(sending: Sending<R>, call: PlacedCall, { picked: firstPick, step: firstStep }: FirstStep): Promise<R> {
+    const { attempts, signal, policy } = call;
+    let next = firstPick;
+    let step: NextStep = firstStep ?? "elsewhere";
+    try {
+      if (policy !== undefined) sending.limit(policy);
+      for (;;) {
+        if (typeof step === "number") await this.#choice.pause(call, step);
+        this.#choice.demandTime(call);
+        const picked = next ?? (await this.#choice.next(call));
+        next = undefined;
+        const startMs = this.clock.now();
+        try {
+          const response = await this.#send(sending, picked, call, startMs);
+          return sending.answered(response, picked, startMs);
+        } catch (thrown) {
+          const error = ConnectError.from(thrown, signal?.aborted ? Code.Canceled : Code.Unknown);
+          picked.done({ latencyMs: this.clock.now() - startMs, error });
+          this.callFailed(picked.endpoint.id, error);
+          step = attempts.failed(picked.endpoint.id, error, this.#remainingMs(call.untilMs));
+          if (step === "fail" || signal?.aborted || !sending.mayRepeat()) throw error;
+          this.#logRepeat(sending.method, picked.endpoint.id, attempts, step);
+        }
       }
+    } catch (error) {
+      // Every pick is told of an end.
+      next?.done({ latencyMs: 0, error });
+      throw error;
+    }
+  }
+
+  /** Makes a call several times at once, a while apart, each time as if it were alone. The while is counted from where there is an endpoint. */
+  async #hedge<R>(policy: HedgingPolicy, sending: Sending<R>, call: PlacedCall, { picked }: FirstStep): Promise<R> {
+    let first: PickResult | undefined = picked ?? (await this.#choice.next(call));
+    try {
+      return await hedge({
+        policy,
+        sending,
+        signal: call.signal,
+        clock: this.clock,
+        throttle: this.#throttle,
+        random: this.#options.random,
+        attempts: call.attempts,
+        remainingMs: () => this.#remainingMs(call.untilMs),
+        run: (lane, attempts, signal) => {
+          const begun = { picked: first };
+          first = undefined;
+          return this.#run(lane, { ...call, signal, attempts }, begun);
+        },
+      });
+    } finally {
+      first?.done({ latencyMs: 0 });
+    }
+  }
+
+  /** The first calls wait for a service config that is on its way, as their endpoints do (see config-first.ts). */
+  async #untilConfigKnown(call: PlacedCall): Promise<void> {
+    if (this.#pool.state.type === "unresolved") this.#pool.start();
+    while (!this.#serviceConfig.isKnown && this.#pool.state.type === "unresolved") {
+      await this.#choice.wait(call, undefined);
+      this.#choice.demandTime(call);
+    }
+  }
+
+  /** Calls that wait for an endpoint. */
+  get pendingCalls(): number {
+    return this.#pending.count;
+  }
+
+  describeWait(): string {
+    return describeWait(this.#pool.state, this.#options.resolver.description);
+  }
+
+  callFailed(endpointId: string, error: ConnectError): void {
+    this.#pool.onCallFailed(endpointId, error, callFate(error));
+  }
+
+  // Attempts.
+
+  #attempts(method: DescMethod): Attempts {
+    const { random, retry } = this.#options;
+    const { current } = this.#serviceConfig;
+    const throttle = this.#throttle;
+    throttle.configure(current?.retryThrottling ?? defaultThrottle);
+    return new Attempts({ throttle, random }, retryPolicyOf(method, current?.policyOf(method), retry));
+  }
+
+  replayLimits(method: DescMethod): ReplayLimits {
+    const { retry, retryBufferBytes } = this.#options;
+    const policy = this.#serviceConfig.policyOf(method);
+    const mayRunTwice = policy?.hedging !== undefined || retryPolicyOf(method, policy, retry) !== undefined;
+    const maxBytes = mayRunTwice ? retryBufferBytes : Math.min(retryBufferBytes, refusalBytes);
+    return { maxBytes, budget: this.#replayBudget };
+  }
+
+  /** The attempt on the fast path has failed. */
+  #firstFailed(
+    attempts: Attempts,
+    endpointId: string,
+    error: ConnectError,
+    untilMs: number | undefined,
+    isAborted: boolean,
+  ): NextStep {
+    this.callFailed(endpointId, error);
+    attempts.sent = 1;
+    const step = attempts.failed(endpointId, error, this.#remainingMs(untilMs));
+    return isAborted ? "fail" : step;
+  }
+
+  #send<R>(sending: Sending<R>, picked: PickResult, call: PlacedCall, startMs: number): Promise<R> {
+    const { id, url } = picked.endpoint;
+    const connection = this.#pool.connection(id);
+    if (connection === undefined) {
+      throw markUnprocessed(new ConnectError(`the connection to ${url} was lost`, Code.Unavailable));
+    }
+    const { attempts, signal, untilMs } = call;
+    attempts.sent++;
+    attempts.tried.add(id);
+    const remainingMs = untilMs === undefined ? undefined : untilMs - startMs;
+    return sending.send(connection.transport, signal, wholeMs(remainingMs), attempts);
+  }
+
+  /** An endpoint that is to be tried again, where this call may try it; else the next. */
+  #pickOrProbe({ probe, picker }: PoolState & { type: "ready" }, method: DescMethod): PickResult | undefined {
+    const policy = retryPolicyOf(method, this.#serviceConfig.policyOf(method), this.#options.retry);
+    return probe?.(policy !== undefined) ?? picker.pick();
+  }
+
+  #logRepeat(method: DescMethod, endpointId: string, { sent, lastError }: Attempts, step: NextStep): void {
+    this.#options.logger.debug("a call is sent again", {
+      method: `${method.parent.typeName}/${method.name}`,
+      failedAt: endpointId,
+      attempts: sent,
+      ...(typeof step === "number" ? { afterMs: Math.round(step) } : {}),
+      error: lastError,
     });
   }
+
+  // Time.
+
+  #untilMs(timeoutMs: number | undefined): number | undefined {
+    return timeoutMs === undefined ? undefined : this.clock.now() + timeoutMs;
+  }
+
+  #remainingMs(untilMs: number | undefined): number | undefined {
+    return untilMs === undefined ? undefined : untilMs - this.clock.now();
+  }
+}
+
+function abortError(signal: AbortSignal, scope: CallScope | undefined): ConnectError {
+  if (scope?.aborted && scope.signal === signal) return scope.abortError;
+  return ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+}
+
+/** Whether calls need nothing that their connection does not do by itself. */
+function isPlain(policy: MethodPolicy | undefined): boolean {
+  return (
+    policy === undefined ||
+    (policy.hedging === undefined &&
+      policy.retry?.perAttemptTimeoutMs === undefined &&
+      policy.maxRequestBytes === undefined &&
+      policy.maxResponseBytes === undefined)
+  );
 }
 
 /** What an attempt tells its server of the time that is left: whole milliseconds, at least one. */

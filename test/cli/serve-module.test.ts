@@ -89,7 +89,7 @@ describe("lictor serve MODULE", () => {
     await eventually("both pass", async () => (await instances("flag")).length === 2);
     for (const { Service } of await instances("flag")) {
       assert.deepEqual(Service.Tags, ["module"]);
-      assert.deepEqual(Service.Meta, { a: "module", b: "flag" });
+      assert.deepEqual(Service.Meta, { a: "module", b: "flag", lictor: "1" });
     }
     assert.equal(await allowedOrigin(addresses[0], "https://module.example"), "https://module.example");
     server.signal("SIGINT");

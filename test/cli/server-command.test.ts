@@ -45,7 +45,7 @@ describe("server.ts", () => {
     assert.equal(result, 3);
     const [service] = (await services()).filter(({ Service }) => Service === "S1");
     assert.deepEqual(service?.Tags, ["a", "b"]);
-    assert.deepEqual(service?.Meta, { v: "1", w: "2" });
+    assert.deepEqual(service?.Meta, { v: "1", w: "2", lictor: "1" });
     await server.until(({ stderr }) => stderr.includes(`client me\\n called SayHello from Server: ${address}\n`));
     server.signal("SIGTERM");
     assert.equal(await server.exitCode, 0);

@@ -80,7 +80,7 @@ for (const kind of agentKinds) {
     });
 
     test("fails with what was asked of whom when there is no instance", async () => {
-      await using transport = createConsulTransport({ service: "nobody", consul });
+      await using transport = createConsulTransport({ service: "nobody", consul, waitForReady: false });
       const error = await rejection(createClient(EchoService, transport).unary({}));
       assert.equal(error.code, Code.Unavailable);
       assert.equal(error.rawMessage, `no instance to call: service "nobody" of Consul at ${agent.address} lists none`);
@@ -88,7 +88,7 @@ for (const kind of agentKinds) {
 
     test("fails with the reason when no instance can be connected to", async () => {
       await registerInstance(consul, { service: "deaf", id: "deaf", port: 1 });
-      await using transport = createConsulTransport({ service: "deaf", consul });
+      await using transport = createConsulTransport({ service: "deaf", consul, waitForReady: false });
       const error = await rejection(createClient(EchoService, transport).unary({}));
       assert.equal(error.code, Code.Unavailable);
       assert.match(error.rawMessage, /^cannot connect to the one instance of service "deaf" of Consul at http/);
@@ -122,7 +122,7 @@ for (const kind of agentKinds) {
     describe("with TLS", () => {
       const { ca, server: own, client: known, stranger } = makeCertificates();
       const call = async (service: string, tls: ConsulTransportOptions["tls"] & {}) => {
-        await using transport = createConsulTransport({ service, consul, tls });
+        await using transport = createConsulTransport({ service, consul, tls, waitForReady: false });
         return (await createClient(EchoService, transport).unary({})).server;
       };
 

@@ -45,6 +45,7 @@ describe("createHelloClient()", () => {
       const { message, result } = await client.sayHello({ name: "you", num1: 1, num2: 2 });
       assert.equal(message, `Hello! you!This is Server: 127.0.0.1:${port}`);
       assert.equal(result, 3);
+      assert.deepEqual([client.status().state, client.status().endpoints.length], ["ready", 1]);
       // The sum wraps as the original's int32 does; an absent number is 0.
       assert.equal((await client.sayHello({ num1: 2 ** 31 - 1, num2: 1 })).result, -(2 ** 31));
       assert.equal((await client.sayHello({ num1: -(2 ** 31) })).result, -(2 ** 31));

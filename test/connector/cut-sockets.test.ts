@@ -121,6 +121,7 @@ describe("A socket that is cut", () => {
         resolver: createStaticResolver([proxy.url]),
         connector,
         backoff: { initialMs: 1 },
+        waitForReady: false,
       });
       proxy.next = { side: bytes % 2 === 0 ? "client" : "server", bytes: bytes >> 1, isReset: bytes % 3 === 0 };
       const name = nextName();

@@ -198,6 +198,7 @@ function connectTo(url: string) {
     resolver: createStaticResolver([url]),
     connector: createHttp2Connector(),
     backoff: { initialMs: 1 },
+    waitForReady: false,
     closeGraceMs: 50,
   });
 }

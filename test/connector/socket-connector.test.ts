@@ -272,6 +272,47 @@ describe("createSocketConnector()", () => {
     assert.equal(clock.pending, 0);
   });
 
+  test("asks servers that say they are lictor's after 10 s with calls under way, and others only where it is told to", async () => {
+    const lictor = { lictor: "1" };
+    for (const [meta, options, pings] of [
+      [lictor, {}, 2],
+      [{}, {}, 0],
+      [{ lictor: "0" }, {}, 0],
+      [lictor, { keepalive: false }, 0],
+      [{}, { keepalive: { timeMs: 20_000 } }, 1],
+    ] as const) {
+      const { clock, connector, peers } = setUp(options);
+      const connection = connector(endpoint("peer", { url, meta }), { onState() {} });
+      connection.connect();
+      await clock.advance(60_000);
+      assert.equal(peers[0]?.pings, 0);
+      const ended = rejection(createClient(EchoService, connection.transport).unary({}, { timeoutMs: 25_000 }));
+      await clock.advance(25_000);
+      assert.equal((await ended).code, Code.DeadlineExceeded);
+      // The one at once: it had been silent for long.
+      assert.equal(peers[0]?.pings, pings === 0 ? 0 : pings + 1, JSON.stringify([meta, options]));
+      await connection.close();
+      await clock.advance(3000);
+      assert.equal(clock.pending, 0);
+    }
+  });
+
+  test("gives a silent server of lictor's 5 s to answer", async () => {
+    const { clock, connector, peers } = setUp();
+    const connection = connector(endpoint("peer", { url, meta: { lictor: "1" } }), { onState() {} });
+    connection.connect();
+    await clock.advance(0);
+    peers[0]?.socket.stall();
+    const failed = rejection(createClient(EchoService, connection.transport).unary({}));
+    await clock.advance(12_500);
+    assert.equal(connection.state.type, "ready");
+    await clock.advance(5100);
+    assert.equal((await failed).code, Code.Unavailable);
+    assert.equal(connection.state.type, "closed");
+    await clock.advance(3000);
+    assert.equal(clock.pending, 0);
+  });
+
   test("rejects options outside their range", () => {
     const open: SocketOpener = () => Promise.reject(new Error("not opened"));
     const bad: readonly SocketConnectorOptions[] = [

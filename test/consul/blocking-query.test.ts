@@ -8,9 +8,10 @@ import { createManualClock, type ManualClock } from "../../src/testing/manual-cl
 /** A read that waits for the test to answer it. */
 interface Read {
   readonly index: string | undefined;
+  readonly indexAgent: string | undefined;
   readonly waitMs: number | undefined;
   readonly signal: AbortSignal;
-  answer(data: string, index?: string): Promise<void>;
+  answer(data: string, index?: string, agent?: string): Promise<void>;
   fail(error: unknown): Promise<void>;
 }
 
@@ -35,15 +36,17 @@ function follow(options: { waitMs?: number; random?: () => number; onReport?: (q
     clock,
     random,
     ...(waitMs === undefined ? {} : { waitMs }),
-    read: ({ index, waitMs, signal }) =>
+    read: ({ index, indexAgent, waitMs, signal }) =>
       new Promise<QueryResult<string>>((resolve, reject) => {
         const read: Read = {
           index,
+          indexAgent,
           waitMs,
           signal,
-          answer(data, index) {
+          answer(data, index, agent) {
             settled.add(read);
-            resolve({ data, index, knownLeader: true, lastContactMs: 0, filteredByAcls: false });
+            const rest = { knownLeader: true, lastContactMs: 0, filteredByAcls: false };
+            resolve({ data, index, ...rest, ...(agent === undefined ? {} : { agent }) });
             return clock.advance(0);
           },
           fail(error) {
@@ -484,4 +487,46 @@ test("close() may be called from within a callback", async () => {
     assert.equal(reports.length, 1);
     assert.equal(clock.pending, 0);
   }
+});
+
+test("followQuery() sends an index with whose it is, and compares it with none of another agent", async () => {
+  const { reads, reports, open, query, clock } = follow();
+  await reads[0]?.answer("a", "50", "http://one");
+  assert.deepEqual([open().index, open().indexAgent], ["50", "http://one"]);
+  // Another agent has answered: its index is lower, and says nothing of the other's.
+  await open().answer("b", "7", "http://two");
+  await clock.advance(1000);
+  assert.deepEqual([open().index, open().indexAgent], ["7", "http://two"]);
+  assert.deepEqual(reports, ["+a", "+b"]);
+  query.close();
+});
+
+test("refresh() starts the blocking read anew when another agent answers it", async () => {
+  const { reads, reports, open, query, clock } = follow();
+  await reads[0]?.answer("a", "50", "http://one");
+  const waiting = open();
+  const refreshed = query.refresh();
+  await reads.at(-1)?.answer("b", "60", "http://two");
+  await refreshed;
+  assert.equal(waiting.signal.aborted, true);
+  await clock.advance(0);
+  assert.deepEqual([open().index, open().indexAgent], ["60", "http://two"]);
+  assert.deepEqual(reports, ["+a", "+b"]);
+  query.close();
+});
+
+test("followQuery() leaves Consul alone for as long as it asks, refresh() included", async () => {
+  const { reads, reports, open, query, clock } = follow();
+  const details = { code: "http", method: "GET", path: "/", address: "http://x", status: 429 } as const;
+  await reads[0]?.fail(new ConsulError("slow down", { ...details, retryAfterMs: 20_000 }));
+  await clock.advance(10_000);
+  await query.refresh();
+  await clock.advance(9_999);
+  assert.equal(reads.length, 1);
+  await clock.advance(1);
+  await open().answer("a", "5");
+  void query.refresh();
+  assert.equal(reads.length, 4);
+  assert.deepEqual(reports, ["!slow down", "+a"]);
+  query.close();
 });

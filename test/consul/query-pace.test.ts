@@ -38,13 +38,14 @@ test("createQueryPace() never slows changes when they come at 40 a second", asyn
   }
 });
 
-const failure = (status?: number) =>
+const failure = (status?: number, retryAfterMs?: number) =>
   new ConsulError("x", {
     code: status === undefined ? "network" : "http",
     method: "GET",
     path: "/",
     address: "http://x",
     ...(status === undefined ? {} : { status }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 
 test("createRetryDelays() starts at 100 ms, doubles, stays within 10 s and starts again after reset()", () => {
@@ -60,4 +61,10 @@ test("createRetryDelays() starts at 100 ms, doubles, stays within 10 s and start
 test("createRetryDelays() waits longer when Consul is overloaded or ill", () => {
   for (const status of [429, 500, 503]) assert.equal(createRetryDelays(() => 0.5).after(failure(status)), 1000);
   for (const status of [400, 403, 404]) assert.equal(createRetryDelays(() => 0.5).after(failure(status)), 100);
+});
+
+test("createRetryDelays() waits as long as Consul asks, and a little more, so that not all return together", () => {
+  assert.equal(createRetryDelays(() => 0).after(failure(429, 20_000)), 20_000);
+  assert.equal(createRetryDelays(() => 0.8).after(failure(503, 20_000)), 24_000);
+  assert.equal(createRetryDelays(() => 0.5).after(failure(429, 0)), 1000);
 });

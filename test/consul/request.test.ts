@@ -71,6 +71,70 @@ test("a request carries token, credentials, headers and the common parameters", 
   );
 });
 
+test("a token function may give promises", async () => {
+  await using server = await startHttp((_, response) => sendJson(response, []));
+  const client = clientOf(server, { token: async () => "later" });
+  await client.catalog.datacenters();
+  assert.equal(server.seen[0]?.headers["x-consul-token"], "later");
+  const broken = clientOf(server, {
+    token: async () => {
+      throw new Error("the vault is closed");
+    },
+  });
+  await assert.rejects(broken.catalog.datacenters(), /the vault is closed/);
+  await assert.rejects(clientOf(server, { token: async () => "two words" }).catalog.datacenters(), TypeError);
+  assert.equal(server.seen.length, 1);
+});
+
+test("a token function that gives no token is waited for within the time limit, and until aborted", async () => {
+  await using server = await startHttp((_, response) => sendJson(response, []));
+  const clock = createManualClock();
+  const client = clientOf(server, { clock, token: () => new Promise(() => {}) });
+  const late = rejection(client.catalog.datacenters({ timeoutMs: 100 }));
+  await clock.advance(100);
+  assert.match(String(await late), /gave no token within 100 ms/);
+  const { signal, abort, listeners } = countedSignal();
+  const aborted = rejection(client.catalog.datacenters({ signal }));
+  const reason = new Error("enough");
+  abort(reason);
+  assert.equal(await aborted, reason);
+  assert.deepEqual([server.seen.length, clock.pending, listeners()], [0, 0, 0]);
+});
+
+test("a request that is denied is repeated once when the token function gives another token by then", async () => {
+  await using server = await startHttp(({ headers }, response) =>
+    headers["x-consul-token"] === "new" ? sendJson(response, []) : sendText(response, 403, "ACL not found"),
+  );
+  const tokens = ["old", "new", "old", "old", "old", "older"];
+  const client = clientOf(server, { token: () => tokens.shift() });
+  await client.catalog.datacenters();
+  assert.equal((await consulError(client.catalog.datacenters())).status, 403);
+  assert.equal((await consulError(client.catalog.datacenters())).status, 403);
+  assert.deepEqual(
+    server.seen.map(({ headers }) => headers["x-consul-token"]),
+    ["old", "new", "old", "old", "older"],
+  );
+});
+
+test("an error tells how long Consul asks to be left alone", async () => {
+  const headers: Record<string, string>[] = [
+    { "Retry-After": "7" },
+    { "Retry-After": "86400" },
+    { "Retry-After": "Sun, 22 Nov 2026 01:00:05 GMT", Date: "Sun, 22 Nov 2026 01:00:00 GMT" },
+    { "Retry-After": "Sun, 22 Nov 2026 00:00:00 GMT", Date: "Sun, 22 Nov 2026 01:00:00 GMT" },
+    { "Retry-After": "soon" },
+    {},
+  ];
+  await using server = await startHttp((_, response) => {
+    response.writeHead(429, headers.shift());
+    response.end("slow down");
+  });
+  const client = clientOf(server);
+  const waits: (number | undefined)[] = [];
+  while (headers.length > 0) waits.push((await consulError(client.catalog.datacenters())).retryAfterMs);
+  assert.deepEqual(waits, [7000, 60_000, 5000, 0, undefined, undefined]);
+});
+
 test("a token function is asked before every request, and none is sent when it gives none", async () => {
   await using server = await startHttp((_, response) => sendJson(response, []));
   const tokens: (string | undefined)[] = ["first", "second", undefined, ""];
@@ -391,10 +455,31 @@ test("a query answers with what its headers say, and does without them", async (
   };
   await using server = await startHttp((_, response) => sendJson(response, [], headers));
   const { data: _full, ...full } = await clientOf(server).health.checks("web");
-  assert.deepEqual(full, { index: "1", knownLeader: false, lastContactMs: 12, filteredByAcls: true });
+  const agent = server.address;
+  // No word of a policy, and no token that rights could hang on: nothing to doubt.
+  assert.deepEqual(full, { index: "1", knownLeader: false, lastContactMs: 12, filteredByAcls: true, agent });
   headers = {};
   const { data: _bare, ...bare } = await clientOf(server).health.checks("web");
-  assert.deepEqual(bare, { index: undefined, knownLeader: undefined, lastContactMs: undefined, filteredByAcls: false });
+  assert.deepEqual(bare, {
+    index: undefined,
+    knownLeader: undefined,
+    lastContactMs: undefined,
+    filteredByAcls: false,
+    agent,
+  });
+});
+
+test("a query tells when rights may have hidden results without a word of it", async () => {
+  let headers: Record<string, string> = {};
+  await using server = await startHttp((_, response) => sendJson(response, [], headers));
+  const doubt = async (options: ConsulClientOptions) =>
+    (await clientOf(server, options).health.service("web")).rightsInDoubt;
+  // Before 1.11.
+  assert.deepEqual([await doubt({ token }), await doubt({})], ["unsaid", undefined]);
+  headers = { "X-Consul-Default-Acl-Policy": "deny" };
+  assert.deepEqual([await doubt({ token }), await doubt({})], [undefined, "no-token"]);
+  headers = { "X-Consul-Default-Acl-Policy": "allow" };
+  assert.deepEqual([await doubt({ token }), await doubt({})], [undefined, undefined]);
 });
 
 test("a query is sent as asked", async () => {

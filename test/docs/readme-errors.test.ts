@@ -204,7 +204,7 @@ async function rejection(promise: Promise<unknown>): Promise<string> {
 
 /** The message of one call of a fresh client. */
 async function callError(options: HelloClientOptions, callOptions: { timeoutMs?: number } = {}): Promise<string> {
-  await using client = createHelloClient(options);
+  await using client = createHelloClient({ waitForReady: false, ...options });
   return await rejection(client.sayHello({ name: "me", num1: 1, num2: 2 }, callOptions));
 }
 

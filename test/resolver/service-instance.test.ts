@@ -38,11 +38,40 @@ describe("readInstances()", () => {
   });
 
   test("sorts by node and id, and tells the same id on two nodes apart", () => {
-    const { instances } = read([{ id: "b" }, { id: "a", node: "n2" }, { id: "B" }, { id: "a" }]);
+    const other = { Address: "10.0.0.2" };
+    const { instances } = read([{ id: "b" }, { id: "a", node: "n2", service: other }, { id: "B" }, { id: "a" }]);
     assert.deepEqual(
       instances.map(({ id }) => id),
       ["n1/B", "n1/a", "n1/b", "n2/a"],
     );
+  });
+
+  test("takes one that two nodes list at the same address for one, which passes if either does", () => {
+    const twice = [{ id: "a", node: "n2" }, { id: "a" }, { id: "b", node: "n2" }];
+    const ids = (entries: Parameters<typeof read>[0], known: readonly string[] = []) =>
+      readInstances(
+        entries.map((entry) => serviceEntry(entry)),
+        false,
+        () => {},
+        (id) => known.includes(id),
+      ).map(({ id }) => id);
+    assert.deepEqual(ids(twice), ["n1/a", "n2/b"]);
+    assert.deepEqual(
+      ids([
+        { id: "a", node: "n2" },
+        { id: "a", checks: ["warning"] },
+      ]),
+      ["n2/a"],
+    );
+    assert.deepEqual(
+      ids([
+        { id: "a", node: "n2" },
+        { id: "a", checks: ["critical"] },
+      ]),
+      ["n2/a"],
+    );
+    // It stays who it was while that holds.
+    assert.deepEqual(ids(twice, ["n2/a"]), ["n2/a", "n2/b"]);
   });
 
   test("uses the node's address where the service has none", () => {

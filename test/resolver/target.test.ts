@@ -378,3 +378,28 @@ describe("mergeTarget()", () => {
     }
   });
 });
+
+test("parseTarget() reads several agents", () => {
+  const address = (target: string) => parseTarget(target).consul.address;
+  assert.deepEqual(address("consul://a,b:8501,[::1]:1/x"), ["http://a:8500", "http://b:8501", "http://[::1]:1"]);
+  assert.deepEqual(address("consul+https://a,b/x?tag=y"), ["https://a:8501", "https://b:8501"]);
+  for (const target of [
+    "consul://a,/x",
+    "consul://,a/x",
+    "consul://a,b:0/x",
+    "consul://a,a:8500/x",
+    "consul://a, b/x",
+  ]) {
+    assert.throws(() => parseTarget(target), /Cannot use a target as it(s agent)? must/, target);
+  }
+});
+
+test("parseTarget() repeats no password from among several agents", () => {
+  for (const target of ["consul://a,user:pa55word@b/x", "consul://a,b:pa55word/x", "consul://a:pa55word,b/x"]) {
+    assert.throws(
+      () => parseTarget(target),
+      (error) => error instanceof TypeError && !error.message.includes("pa55word"),
+      target,
+    );
+  }
+});

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { inspect } from "node:util";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { type ConsulFromEnvOptions, consulFromEnv, type Environment } from "../../src/runtime/consul-from-env.ts";
-import { makeCertificates } from "../support/certificates.ts";
+import { createAuthority } from "../support/authority.ts";
+import { loopbackNames, makeCertificates } from "../support/certificates.ts";
+import { pause, until } from "../support/eventually.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lictor-env-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,6 +26,46 @@ function file(name: string, text: string): string {
 
 const addressOf = (env: Environment, options?: ConsulFromEnvOptions): string =>
   createConsulClient(consulFromEnv(env, options)).address;
+
+/** What a token function gives now. */
+function tokenOf(env: Environment, options?: ConsulFromEnvOptions): unknown {
+  const { token } = consulFromEnv(env, options);
+  return typeof token === "function" ? token() : assert.fail("no function");
+}
+
+test("consulFromEnv() reads several agents", () => {
+  assert.equal(addressOf({ CONSUL_HTTP_ADDR: "a:1, https://b:2,[::1]:3" }), "http://a:1, https://b:2, http://[::1]:3");
+  assert.equal(addressOf({ CONSUL_HTTP_ADDR: "a:1,b:2", CONSUL_HTTP_SSL: "1" }), "https://a:1, https://b:2");
+  assert.equal(addressOf({ CONSUL_HTTP_ADDR: "a:1" }, { address: ["b:2", "c:3"] }), "http://b:2, http://c:3");
+  assert.equal(addressOf({}, { address: "b:2,c:3" }), "http://b:2, http://c:3");
+  assert.deepEqual(consulFromEnv({ CONSUL_HTTP_ADDR: "unix:///run/a,b" }).address, "unix:///run/a,b");
+  for (const CONSUL_HTTP_ADDR of ["a:1,", ",a:1", "a:1,,b:2", "a:1,unix:///x", "a:1,ftp://b"]) {
+    assert.throws(() => consulFromEnv({ CONSUL_HTTP_ADDR }), /TypeError.*CONSUL_HTTP_ADDR/, CONSUL_HTTP_ADDR);
+  }
+});
+
+test("consulFromEnv() reads the token's file anew, and keeps the last token where it cannot", () => {
+  const logger = createRecordingLogger();
+  const path = file("renewed", "first\n");
+  const { token } = consulFromEnv({ CONSUL_HTTP_TOKEN_FILE: path }, { logger });
+  assert.ok(typeof token === "function");
+  assert.equal(token(), "first");
+  writeFileSync(path, "second\n");
+  assert.equal(token(), "second");
+  // As Vault's agent and Kubernetes replace one: by a rename, over a symbolic link.
+  rmSync(path);
+  symlinkSync(file("target", "third"), path);
+  assert.equal(token(), "third");
+  for (const spoil of [() => writeFileSync(path, " \n"), () => writeFileSync(path, "two words"), () => rmSync(path)]) {
+    spoil();
+    for (let count = 0; count < 3; count++) assert.equal(token(), "third");
+  }
+  // Told once for each way in which it was of no use.
+  assert.equal(logger.count("Cannot read the Consul token anew"), 3);
+  file("renewed", "fourth");
+  assert.equal(token(), "fourth");
+  assert.doesNotMatch(inspect(logger.lines, { depth: 9 }), /first|second|third|two words|fourth/);
+});
 
 test("consulFromEnv() gives nothing when nothing is set", () => {
   assert.deepEqual(consulFromEnv({}), {});
@@ -47,7 +91,7 @@ test("consulFromEnv() reads every form of an address", () => {
 test("consulFromEnv() takes the file's token before the variable's, without its line end", () => {
   const path = file("token", "  from-file\n");
   assert.equal(consulFromEnv({ CONSUL_HTTP_TOKEN: "from-env" }).token, "from-env");
-  assert.equal(consulFromEnv({ CONSUL_HTTP_TOKEN: "from-env", CONSUL_HTTP_TOKEN_FILE: path }).token, "from-file");
+  assert.equal(tokenOf({ CONSUL_HTTP_TOKEN: "from-env", CONSUL_HTTP_TOKEN_FILE: path }), "from-file");
 });
 
 test("consulFromEnv() reads credentials, namespace and partition", () => {
@@ -77,7 +121,7 @@ test("consulFromEnv() lets options win over the environment", () => {
     datacenter: "dc2",
   };
   assert.deepEqual(consulFromEnv(env, options), options);
-  assert.equal(consulFromEnv(env, { ...options, tokenFile: file("flag", "flag-file") }).token, "flag-file");
+  assert.equal(tokenOf(env, { ...options, tokenFile: file("flag", "flag-file") }), "flag-file");
   assert.equal(addressOf({ CONSUL_HTTP_ADDR: "unix:///x" }, { address: "10.0.0.2:2" }), "http://10.0.0.2:2");
   const fetch = async () => new Response();
   assert.equal(consulFromEnv({ CONSUL_HTTP_ADDR: "unix:///x" }, { fetch }).fetch, fetch);
@@ -150,7 +194,10 @@ test("consulFromEnv() repeats no secret when it refuses one", () => {
 });
 
 /** Listens where `listen` says, and closes with all its connections. */
-async function listening(server: Server, where: number | string): Promise<AsyncDisposable & { port: number }> {
+async function listening(
+  server: NetServer & Partial<Pick<Server, "closeAllConnections">>,
+  where: number | string,
+): Promise<AsyncDisposable & { port: number }> {
   await new Promise<void>((resolve) => {
     if (typeof where === "number") server.listen(where, "127.0.0.1", resolve);
     else server.listen(where, resolve);
@@ -160,7 +207,7 @@ async function listening(server: Server, where: number | string): Promise<AsyncD
     port: typeof address === "string" || address === null ? 0 : (address satisfies AddressInfo).port,
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
+      server.closeAllConnections?.();
       await closed;
     },
   };
@@ -197,4 +244,74 @@ test("a client from the environment trusts the named authority and shows its cer
   await assert.rejects(ask({ CONSUL_TLS_SERVER_NAME: "elsewhere.example" }), { name: "ConsulError", code: "network" });
   await assert.rejects(ask({ CONSUL_CACERT: "" }), { name: "ConsulError", code: "network" });
   await assert.rejects(ask({ CONSUL_CLIENT_CERT: "", CONSUL_CLIENT_KEY: "" }), { code: "network" });
+});
+
+test("a client from the environment takes certificates that were replaced, and finishes what is under way", {
+  timeout: 30_000,
+}, async () => {
+  const { ca, server, client, stranger } = makeCertificates();
+  const renewed = createAuthority("lictor test renewed ca");
+  const renewedClient = renewed.issue({ name: "renewed client", usage: "clientAuth" });
+  const renewedServer = renewed.issue({ name: "renewed server", altNames: loopbackNames, usage: "serverAuth" });
+  const held: (() => void)[] = [];
+  const requested: string[] = [];
+  const answer: RequestListener = (request, response) => {
+    requested.push(request.url ?? "");
+    const end = () => response.end('"10.0.0.1:8300"');
+    if (request.url?.includes("hold") === true) held.push(end);
+    else end();
+  };
+  const strict = { requestCert: true, rejectUnauthorized: true };
+  await using before = await listening(createHttpsServer({ ...server, ca, ...strict }, answer), 0);
+  await using after = await listening(createHttpsServer({ ...renewedServer, ca: renewed.ca, ...strict }, answer), 0);
+  // One address for both, as of an agent that was renewed while its clients were running.
+  let target = before.port;
+  const front = createServer((socket) => {
+    const upstream = connect(target, "127.0.0.1");
+    socket.pipe(upstream).pipe(socket);
+    for (const [one, other] of [
+      [socket, upstream],
+      [upstream, socket],
+    ] as const) {
+      one.on("error", () => other.destroy());
+      one.on("close", () => other.destroy());
+    }
+  });
+  await using listener = await listening(front, 0);
+  const logger = createRecordingLogger();
+  const env: Environment = {
+    CONSUL_HTTP_ADDR: `https://127.0.0.1:${listener.port}`,
+    CONSUL_CACERT: file("turning-ca.pem", ca),
+    CONSUL_CLIENT_CERT: file("turning.pem", client.cert),
+    CONSUL_CLIENT_KEY: file("turning.key", client.key),
+  };
+  const consul = createConsulClient(consulFromEnv(env, { logger }));
+  await consul.status.leader();
+  const waiting = consul.kv.get("hold").then(
+    () => "answered",
+    (error: unknown) => String(error),
+  );
+  await until(() => held.length === 1);
+  target = after.port;
+  // A key that is not the certificate's, and an authority that is none: the last good ones stay.
+  file("turning.pem", stranger.cert);
+  file("turning-ca.pem", renewed.ca);
+  const trouble = "Cannot use Consul's certificates as they are now";
+  await until(async () => {
+    await consul.status.leader().catch(() => {});
+    await pause(200);
+    return logger.count(trouble) === 1;
+  });
+  assert.equal(logger.count("certificates were replaced"), 0);
+  file("turning.pem", renewedClient.cert);
+  file("turning.key", renewedClient.key);
+  await until(async () => {
+    await pause(200);
+    return (await consul.status.leader()) === "10.0.0.1:8300" && logger.count("certificates were replaced") === 1;
+  });
+  assert.equal(held.length, 1);
+  held[0]?.();
+  // Its body is no list of keys; it came over the connection of before.
+  assert.match(await waiting, /answered 200/);
+  assert.doesNotMatch(inspect(logger.lines, { depth: 9 }), /PRIVATE KEY/);
 });

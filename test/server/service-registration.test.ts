@@ -51,9 +51,18 @@ describe("serve() with consul", () => {
     assert.equal(registration.Name, "other");
     assert.equal(registration.ID, "me");
     assert.deepEqual(registration.Tags, ["a", "b"]);
-    assert.deepEqual(registration.Meta, { k: "v" });
+    assert.deepEqual(registration.Meta, { k: "v", lictor: "1" });
     assert.deepEqual(registration.Weights, { Passing: 5, Warning: 2 });
     assert.equal((await registered({ service: "short" })).Name, "short");
+  });
+
+  test("says in Meta that it is lictor's, unless it takes fewer PINGs than clients then send", async () => {
+    assert.deepEqual((await registered({})).Meta, { lictor: "1" });
+    assert.deepEqual((await registered({ service: { meta: { lictor: "no" } } })).Meta, { lictor: "no" });
+    assert.deepEqual((await registered({ keepalive: { minTimeMs: 10_000 } })).Meta, { lictor: "1" });
+    assert.deepEqual((await registered({ keepalive: { minTimeMs: 10_001 } })).Meta, {});
+    const full = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, "v"]));
+    assert.deepEqual((await registered({ service: { meta: full } })).Meta, full);
   });
 
   test("has Consul probe a TLS port by TLS, unless the check says otherwise", async () => {

@@ -123,6 +123,28 @@ for (const http2 of http2Kinds) {
       await assert.rejects(get(url, stranger));
     });
   });
+
+  describe(`serve({ http2: "${http2}" }) with tls.requestClientCert`, () => {
+    let server: Server;
+    let url: string;
+    before(async () => {
+      server = serve({ http2, routes: createEchoService(), tls: { ...serverPair, ca, requestClientCert: true } });
+      ({ url } = await server.ready);
+    });
+    after(() => server.close());
+
+    test("serves clients whose certificate its authority signed, and those without one", async () => {
+      assert.equal(await get(url, clientPair), "HTTP/1.1 200 SERVING");
+      assert.equal(await get(url), "HTTP/1.1 200 SERVING");
+      const session = await openSession(url, { ca });
+      assert.equal((await call(session, { ":path": "/healthz" })).status, 200);
+      session.destroy();
+    });
+
+    test("refuses clients with a certificate of another authority", async () => {
+      await assert.rejects(get(url, stranger));
+    });
+  });
 }
 
 describe('serve({ http2: "lictor" }) with tls', () => {

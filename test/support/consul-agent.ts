@@ -235,7 +235,7 @@ async function untilReady(address: string, token: string | undefined, isAlive: (
 }
 
 /** A port free for TCP and UDP, below the range from which systems give out ports by themselves. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if ((await isTcpFree(port)) && (await isUdpFree(port))) return port;

@@ -1,7 +1,7 @@
 // Endpoints, and a resolver that a test feeds by hand.
 
 import type { Endpoint } from "../../src/core/endpoint.ts";
-import type { Resolver, ResolverListener } from "../../src/resolver/resolver.ts";
+import type { Resolver, ResolverListener, ResolverSnapshot } from "../../src/resolver/resolver.ts";
 
 /** An endpoint with an id and nothing special. */
 export function endpoint(id: string, fields: Partial<Endpoint> = {}): Endpoint {
@@ -10,7 +10,10 @@ export function endpoint(id: string, fields: Partial<Endpoint> = {}): Endpoint {
 
 /** A resolver whose answers are the test's. */
 export interface HandResolver extends Resolver {
-  push(endpoints: readonly Endpoint[]): void;
+  /** `fields` say what is special about the answer: its age, that it is stale, that it comes from a store. */
+  push(endpoints: readonly Endpoint[], fields?: Partial<ResolverSnapshot>): void;
+  /** The same list, confirmed later: no listener is told. */
+  confirm(confirmedAtMs: number): void;
   fail(error: unknown): void;
   readonly listeners: number;
   readonly refreshes: number;
@@ -18,22 +21,33 @@ export interface HandResolver extends Resolver {
 
 export function createHandResolver(initial?: readonly Endpoint[]): HandResolver {
   const listeners = new Set<ResolverListener>();
-  let known = initial;
+  const snapshot = (endpoints: readonly Endpoint[], fields: Partial<ResolverSnapshot> = {}): ResolverSnapshot => ({
+    endpoints,
+    stale: false,
+    confirmedAtMs: 0,
+    ...fields,
+  });
+  let known = initial && snapshot(initial);
   let refreshes = 0;
-  const snapshot = (endpoints: readonly Endpoint[]) => ({ endpoints, stale: false, confirmedAtMs: 0 });
   return {
     description: "the test's endpoints",
     subscribe(listener) {
       listeners.add(listener);
-      if (known !== undefined) listener.onSnapshot(snapshot(known));
+      if (known !== undefined) listener.onSnapshot(known);
       return () => listeners.delete(listener);
     },
     async refresh() {
       refreshes++;
     },
-    push(endpoints) {
-      known = endpoints;
-      for (const listener of [...listeners]) listener.onSnapshot(snapshot(endpoints));
+    push(endpoints, fields) {
+      known = snapshot(endpoints, fields);
+      for (const listener of [...listeners]) listener.onSnapshot(known);
+    },
+    confirm(confirmedAtMs) {
+      if (known !== undefined) known = { ...known, confirmedAtMs };
+    },
+    get latest() {
+      return known;
     },
     fail(error) {
       for (const listener of [...listeners]) listener.onError(error);

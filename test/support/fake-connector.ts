@@ -47,6 +47,7 @@ export class FakeConnection implements Connection {
     const answers = createRouterTransport((router) => {
       router.service(EchoService, {
         unary: (request) => ({ text: request.text, server: endpoint.id }),
+        unaryIdempotent: (request) => ({ text: request.text }),
         async *serverStream(request) {
           for (let index = 0; index < request.count; index++) yield { text: request.text, index, server: endpoint.id };
         },
@@ -108,11 +109,12 @@ export class FakeConnection implements Connection {
         if (signal?.aborted) onAbort();
         signal?.addEventListener("abort", onAbort);
         const abort = signal instanceof AbortSignal ? signal : signal && controller.signal;
+        const untilMs = timeoutMs === undefined ? undefined : this.#clock.now() + timeoutMs;
         try {
           return await this.transport.unary(method, abort, timeoutMs, header, input);
         } catch (reason) {
           const error = ConnectError.from(reason, Code.Canceled);
-          const instead = recourse(error);
+          const instead = recourse(error, untilMs === undefined ? undefined : untilMs - this.#clock.now());
           if (instead === undefined) throw error;
           return await instead;
         } finally {

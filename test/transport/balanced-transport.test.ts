@@ -175,8 +175,8 @@ function suite(kind: string) {
       await transport.close();
     });
 
-    test("fails as unavailable at once when no instance is known", async () => {
-      const { transport, call } = setUp({ initial: [] });
+    test("fails as unavailable at once when no instance is known and calls do not wait", async () => {
+      const { transport, call } = setUp({ initial: [], waitForReady: false });
       const error = await rejection(call());
       assert.equal(error.code, Code.Unavailable);
       assert.match(error.rawMessage, /the test's endpoints/);
@@ -184,7 +184,7 @@ function suite(kind: string) {
     });
 
     test("fails as unavailable, unprocessed, with the reason when no endpoint can be connected to, and recovers", async () => {
-      const { clock, fake, transport, call } = setUp({ initial: [a, b] });
+      const { clock, fake, transport, call } = setUp({ initial: [a, b], waitForReady: false });
       const pending = rejection(call());
       fake.of("a").lose(new Error("connect ECONNREFUSED"));
       fake.of("b").lose(new Error("connect ECONNREFUSED"));
@@ -199,7 +199,7 @@ function suite(kind: string) {
     });
 
     test("sends a refused call to another endpoint, and to each ready one at most once", async () => {
-      const { fake, transport, call } = setUp({ initial: [a, b, c] });
+      const { fake, transport, call } = setUp({ initial: [a, b, c], waitForReady: false });
       const first = call();
       for (const id of ["a", "b", "c"]) fake.of(id).becomeReady();
       await first;
@@ -227,7 +227,7 @@ function suite(kind: string) {
           return only && { endpoint: only, done: ({ error }) => outcomes.push(error) };
         },
       });
-      const { fake, transport, call } = setUp({ initial: [a], balancer });
+      const { fake, transport, call } = setUp({ initial: [a], balancer, waitForReady: false });
       const pending = rejection(call());
       fake.of("a").behaviour = "refuse";
       fake.of("a").becomeReady();
@@ -583,7 +583,7 @@ function suite(kind: string) {
     });
 
     test("backs off where the server asks a connection to end that was never ready", async () => {
-      const { clock, fake, transport, call } = setUp({ initial: [a] });
+      const { clock, fake, transport, call } = setUp({ initial: [a], waitForReady: false });
       const refused = rejection(call());
       await clock.advance(0);
       fake.of("a").beToldToLeave();
@@ -611,7 +611,7 @@ function suite(kind: string) {
     });
 
     test("does not believe an empty answer while connections work, for emptyGraceMs", async () => {
-      const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+      const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b], waitForReady: false });
       const first = call();
       fake.of("a").becomeReady();
       fake.of("b").becomeReady();
@@ -626,7 +626,7 @@ function suite(kind: string) {
     });
 
     test("believes an empty answer for an endpoint that cannot be reached any more", async () => {
-      const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b] });
+      const { clock, resolver, fake, transport, call } = setUp({ initial: [a, b], waitForReady: false });
       const first = call();
       fake.of("a").becomeReady();
       fake.of("b").becomeReady();
@@ -688,7 +688,7 @@ function suite(kind: string) {
     });
 
     test("counts emptyGraceMs from the first empty answer, however often it is repeated", async () => {
-      const { clock, resolver, fake, transport, call } = setUp({ initial: [a], emptyGraceMs: 1000 });
+      const { clock, resolver, fake, transport, call } = setUp({ initial: [a], emptyGraceMs: 1000, waitForReady: false });
       const first = call();
       fake.of("a").becomeReady();
       await first;

@@ -7,6 +7,7 @@ import { roundRobin } from "../../src/balancer/round-robin.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { ConnectionPool } from "../../src/transport/connection-pool.ts";
+import { resolveReadiness } from "../../src/transport/readiness-options.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { createFakeConnector } from "../support/fake-connector.ts";
 
@@ -26,8 +27,11 @@ function setUp() {
     connector: fake.connector,
     balancer,
     backoff: {},
+    random: () => 0.5,
+    ...resolveReadiness({}, undefined),
     settleMs: 100,
     emptyGraceMs: 1000,
+    shrinkHold: { share: 0.5, windowMs: 10_000, holdMs: 1000 },
     clock,
     logger: silentLogger,
   });

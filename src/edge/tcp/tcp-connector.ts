@@ -1,6 +1,6 @@
 // Reaches endpoints by gRPC over our own HTTP/2, on Workers' sockets: the connector for who makes transports of parts.
 
-import type { ConnectorOptions } from "../../connector/connector-options.ts";
+import type { ConnectorOptions, KeepaliveOptions } from "../../connector/connector-options.ts";
 import { createSocketConnector, type SocketConnectorOptions } from "../../connector/socket-connector.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { describeValue } from "../../core/describe-value.ts";
@@ -11,12 +11,11 @@ import { openTcpSocket, type TcpSocketOptions } from "./open-tcp-socket.ts";
 export interface TcpConnectorOptions
   extends TcpSocketOptions,
     Omit<ConnectorOptions, "connectTimeoutMs">,
-    Pick<
-      SocketConnectorOptions,
-      "maxSendBytes" | "acceptCompression" | "sendCompression" | "compressMinBytes" | "keepalive"
-    > {
+    Pick<SocketConnectorOptions, "maxSendBytes" | "acceptCompression" | "sendCompression" | "compressMinBytes"> {
   /** Milliseconds until an attempt to connect is given up, > 0. Default 5000: somebody waits for the request. */
   readonly connectTimeoutMs?: number;
+  /** How servers that are gone without a word are found. Default: by deadlines only, as a request's timers end with it. */
+  readonly keepalive?: KeepaliveOptions | false;
 }
 
 /**
@@ -33,6 +32,7 @@ export function createTcpConnector(options: TcpConnectorOptions = {}): Connector
   return createSocketConnector(
     (endpoint, signal) => openTcpSocket(endpoint, signal, { ...(connect && { connect }), tlsWithoutAlpn }),
     {
+      keepalive: false,
       ...rest,
       connectTimeoutMs,
       clock,

@@ -16,5 +16,7 @@ export interface CallOptions {
   /** What messages of at least `compressMinBytes` are compressed with. */
   readonly sendCompression: Compression | undefined;
   readonly compressMinBytes: number;
+  /** Calls that may wait for a free stream. Default: any number. */
+  readonly maxPendingCalls?: number;
   readonly clock: Clock;
 }

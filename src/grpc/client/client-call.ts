@@ -9,7 +9,17 @@ import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { Stream, StreamListener } from "../../http2/stream.ts";
 import { appendFields } from "../metadata.ts";
 import { readStatus } from "../status.ts";
-import { aborted, lost, missingStatus, refused, timedOut, tooManyHeaders, wasReset } from "./call-errors.ts";
+import {
+  aborted,
+  leftOut,
+  lost,
+  missingStatus,
+  neverSent,
+  refused,
+  timedOut,
+  tooManyHeaders,
+  wasReset,
+} from "./call-errors.ts";
 import type { ClientCalls, WaitingCall } from "./client-calls.ts";
 import type { RequestHead } from "./request-fields.ts";
 import { type ResponseFacts, responseFacts, responseProblem, trailersStatus } from "./response-facts.ts";
@@ -41,15 +51,20 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   protected watch(timeoutMs: number | undefined, signal: CallSignal | undefined): boolean {
     if (signal !== undefined) {
       if (signal.aborted) {
-        this.fail(aborted(signal));
+        this.fail(aborted(signal, false));
         return false;
       }
       this.#signal = signal;
-      this.#onAbort = () => this.cancel(aborted(signal));
+      this.#onAbort = () => this.cancel(aborted(signal, this.stream !== undefined));
       signal.addEventListener("abort", this.#onAbort);
     }
     if (timeoutMs !== undefined && signal?.isPastDeadline === undefined) this.calls.deadlines.add(this, timeoutMs);
     return true;
+  }
+
+  /** What is left of a deadline that is kept here; undefined where none is. */
+  protected get remainingMs(): number | undefined {
+    return this.dueMs === 0 ? undefined : this.dueMs - this.calls.clock.now();
   }
 
   protected unwatchSignal(): void {
@@ -95,7 +110,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   }
 
   onDeadline(): void {
-    this.fail(timedOut());
+    this.fail(timedOut(this.stream !== undefined));
   }
 
   onHeaders(block: HeaderBlock, end: boolean): void {
@@ -151,7 +166,7 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
   /** The answer's data ended without trailers. Servers whose connection is cut end their streams so. */
   protected missingTrailers(): ConnectError {
     const { session, connection, options } = this.calls;
-    return connection.isExhausted ? lost(options.url, session.reason) : missingStatus();
+    return connection.isExhausted ? lost(options.url, session, session.reason) : missingStatus();
   }
 
   #onTrailers(block: HeaderBlock): void {
@@ -186,12 +201,22 @@ export abstract class ClientCall implements StreamListener, Deadlined, WaitingCa
 
   #explainReset(code: number, unprocessed: boolean): ConnectError {
     const { session, connection, options } = this.calls;
-    if (unprocessed) return refused(options.url, session.reason);
+    if (unprocessed) return this.#explainRefusal(code);
     // The peer's clock may be the faster one.
-    if (code === ErrorCode.cancel && this.#isPastDeadline()) return timedOut();
+    if (code === ErrorCode.cancel && this.#isPastDeadline()) return timedOut(true);
     const isLost = connection.isOver || session.reason !== undefined;
-    if (isLost || (code === ErrorCode.noError && connection.isExhausted)) return lost(options.url, session.reason);
+    if (isLost || (code === ErrorCode.noError && connection.isExhausted)) {
+      return lost(options.url, session, session.reason);
+    }
     return wasReset(options.url, code);
+  }
+
+  /** REFUSED_STREAM is what a GOAWAY makes of those above its last id, too; any other code is that of a connection that never wrote the call. */
+  #explainRefusal(code: number): ConnectError {
+    const { session, connection, options } = this.calls;
+    if (code !== ErrorCode.refusedStream) return neverSent(options.url, session, session.reason);
+    if (connection.isExhausted || connection.isOver) return leftOut(options.url, session, session.reason);
+    return refused(options.url, session.reason);
   }
 
   #isPastDeadline(): boolean {

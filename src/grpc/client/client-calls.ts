@@ -5,7 +5,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type DeadlineQueue, deadlineQueueOf } from "../../core/deadline-queue.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
 import type { Http2Session } from "../../http2/session.ts";
-import { notTaken } from "./call-errors.ts";
+import { full, notTaken } from "./call-errors.ts";
 import type { CallOptions } from "./call-options.ts";
 
 /** A call that may have to wait; it keeps the links and touches none but its own. */
@@ -18,7 +18,7 @@ export interface WaitingCall {
   fail(error: ConnectError): void;
 }
 
-/** What calls share. */
+/** What calls share. Also counts them, by increments alone: see `CallCounts` of the Connector contract. */
 export class ClientCalls {
   readonly session: Http2Session;
   readonly connection: Http2Connection;
@@ -27,6 +27,14 @@ export class ClientCalls {
   readonly deadlines: DeadlineQueue;
   /** Called when a call has been sent. */
   onSent: (() => void) | undefined;
+  /** How many ended with ok. */
+  ok = 0;
+  /** How many unary calls began, and how many of them have ended. */
+  unaryBegun = 0;
+  unaryEnded = 0;
+  /** How many wait for a free stream. */
+  waiting = 0;
+  readonly #maxPending: number;
   #takesCalls = true;
   #first: WaitingCall | undefined;
   #last: WaitingCall | undefined;
@@ -37,17 +45,29 @@ export class ClientCalls {
     this.options = options;
     this.clock = options.clock;
     this.deadlines = deadlineQueueOf(options.clock);
+    this.#maxPending = options.maxPendingCalls ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Sends a call now, or when it is its turn; fails it as unprocessed where the session takes none any more. */
+  /** Calls of any kind under way. */
+  get active(): number {
+    return this.connection.streamCount + this.waiting;
+  }
+
+  get unaryActive(): number {
+    return this.unaryBegun - this.unaryEnded;
+  }
+
+  /** Sends a call now, or when it is its turn; fails it as unprocessed where the session takes none any more, or as many wait as may. */
   place(call: WaitingCall): void {
     if (!this.#takesCalls || this.connection.isExhausted) {
       call.fail(notTaken(this.options.url));
     } else if (this.#first === undefined && this.connection.canOpen) {
       call.send();
       this.onSent?.();
-    } else {
+    } else if (this.waiting < this.#maxPending) {
       this.#enqueue(call);
+    } else {
+      call.fail(full(this.options.url, this.connection.streamCount, this.waiting));
     }
   }
 
@@ -60,6 +80,7 @@ export class ClientCalls {
     if (nextWaiting === undefined) this.#last = previousWaiting;
     else nextWaiting.previousWaiting = previousWaiting;
     call.isWaiting = false;
+    this.waiting--;
     call.nextWaiting = undefined;
     call.previousWaiting = undefined;
   }
@@ -84,6 +105,7 @@ export class ClientCalls {
 
   #enqueue(call: WaitingCall): void {
     call.isWaiting = true;
+    this.waiting++;
     call.previousWaiting = this.#last;
     if (this.#last === undefined) this.#first = call;
     else this.#last.nextWaiting = call;

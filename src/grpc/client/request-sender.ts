@@ -2,7 +2,7 @@
 
 import type { DescMethodStreaming, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { callFate } from "../../core/call-fate.ts";
+import { callFate, isUnsendable } from "../../core/call-fate.ts";
 import type { Stream } from "../../http2/stream.ts";
 import { sendMessage, wholeBytes } from "../outgoing-message.ts";
 import type { ClientCalls } from "./client-calls.ts";
@@ -55,7 +55,8 @@ export class RequestSender {
   stop(error: ConnectError | undefined): void {
     this.onDrained();
     // What nobody has asked for may be sent on another connection.
-    const isUntouched = this.#iterator === undefined && callFate(error) === "unprocessed";
+    const goesElsewhere = callFate(error) === "unprocessed" && !isUnsendable(error);
+    const isUntouched = this.#iterator === undefined && goesElsewhere;
     if (this.#isExhausted || isUntouched) return;
     this.#isExhausted = true;
     const iterator = this.#iterator ?? this.#input[Symbol.asyncIterator]();

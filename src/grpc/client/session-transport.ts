@@ -2,6 +2,7 @@
 
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import { callFate, markUnsendable } from "../../core/call-fate.ts";
 import type { CallSignal } from "../../core/call-signal.ts";
 import type { Http2Session } from "../../http2/session.ts";
 import { compressionNames } from "../compression.ts";
@@ -12,6 +13,19 @@ import { encodeMessage } from "./encode-message.ts";
 import { RequestFields } from "./request-fields.ts";
 import { StreamingCall } from "./streaming-call.ts";
 import { type Recourse, UnaryCall } from "./unary-call.ts";
+
+/** How many calls there are and were. All but those under way only grow. */
+export interface CallTallies {
+  /** Calls of any kind that ended with ok. */
+  readonly ok: number;
+  /** Calls of any kind under way, those that wait for a free stream among them. */
+  readonly active: number;
+  /** Unary calls under way, and those that have ended, however. */
+  readonly unaryActive: number;
+  readonly unaryEnded: number;
+}
+
+const none: CallTallies = { ok: 0, active: 0, unaryActive: 0, unaryEnded: 0 };
 
 /**
  * Calls on a session, between `begin` and `stop`; those made before or after fail as unprocessed (see call-fate.ts). `timeoutMs` of 0 or
@@ -37,6 +51,11 @@ export class SessionTransport implements Transport {
       acceptEncoding: compressionNames(acceptCompression),
       encoding: sendCompression?.name,
     });
+  }
+
+  /** What is known of its calls. */
+  get counts(): CallTallies {
+    return this.#calls ?? none;
   }
 
   /** There may be room for calls that wait. */
@@ -86,8 +105,8 @@ export class SessionTransport implements Transport {
       call.start(timeout, signal);
       return promise as Promise<UnaryResponse<I, O>>;
     } catch (thrown) {
-      const error = ConnectError.from(thrown);
-      return recourse?.(error) ?? Promise.reject(error);
+      const error = notSent(thrown);
+      return recourse?.(error, timeoutMs) ?? Promise.reject(error);
     }
   }
 
@@ -108,9 +127,15 @@ export class SessionTransport implements Transport {
         new StreamingCall(calls, method, head, input, resolve, reject).start(timeout, signal);
       }) as Promise<StreamResponse<I, O>>;
     } catch (error) {
-      return Promise.reject(ConnectError.from(error));
+      return Promise.reject(notSent(error));
     }
   }
+}
+
+/** What is thrown before there is a call: the connection takes none, or the call is one that none would take. */
+function notSent(thrown: unknown): ConnectError {
+  const error = ConnectError.from(thrown);
+  return callFate(error) === "unprocessed" ? error : markUnsendable(error);
 }
 
 function timeoutOf(timeoutMs: number | undefined): number | undefined {

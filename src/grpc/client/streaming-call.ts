@@ -110,6 +110,7 @@ export class StreamingCall extends ClientCall implements AsyncIterable<Message>,
 
   /** Nothing more comes; what has come waits for its reader. */
   #finish(end: ConnectError | "ok"): void {
+    if (end === "ok") this.calls.ok++;
     this.#end = end;
     this.close();
     this.#sender.stop(end === "ok" ? undefined : end);

@@ -2,6 +2,7 @@
 
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
+import { markUnsendable } from "../../core/call-fate.ts";
 import type { CallSignal } from "../../core/call-signal.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import { findCompression } from "../compression.ts";
@@ -17,9 +18,10 @@ import type { RequestHead } from "./request-fields.ts";
 
 type Resolve = (response: UnaryResponse | Promise<UnaryResponse>) => void;
 type Reject = (error: ConnectError) => void;
-/** Asked before a call fails: may have another answer in its place. */
+/** See UnaryCaller's in src/transport/connector.ts. */
 export type Recourse<I extends DescMessage = DescMessage, O extends DescMessage = DescMessage> = (
   error: ConnectError,
+  remainingMs: number | undefined,
 ) => Promise<UnaryResponse<I, O>> | undefined;
 
 const none: Uint8Array = new Uint8Array(0);
@@ -56,6 +58,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
 
   /** Begins the call. Once. */
   start(timeoutMs: number | undefined, signal: CallSignal | undefined): void {
+    this.calls.unaryBegun++;
     if (!this.watch(timeoutMs, signal)) return;
     const { sendCompression, compressMinBytes } = this.calls.options;
     if (sendCompression === undefined || this.#body.length < compressMinBytes) {
@@ -70,7 +73,7 @@ export class UnaryCall extends ClientCall implements MessageSink {
         this.#isCompressed = true;
         this.calls.place(this);
       },
-      (error: unknown) => this.fail(ConnectError.from(error, Code.Internal)),
+      (error: unknown) => this.fail(markUnsendable(ConnectError.from(error, Code.Internal))),
     );
   }
 
@@ -156,6 +159,8 @@ export class UnaryCall extends ClientCall implements MessageSink {
     }
     this.close();
     this.unwatchSignal();
+    this.calls.ok++;
+    this.calls.unaryEnded++;
     this.#resolve({
       stream: false,
       service: method.parent,
@@ -169,7 +174,8 @@ export class UnaryCall extends ClientCall implements MessageSink {
   protected onFailed(error: ConnectError): void {
     this.unwatchSignal();
     this.#body = none;
-    const instead = this.#recourse?.(error);
+    this.calls.unaryEnded++;
+    const instead = this.#recourse?.(error, this.remainingMs);
     if (instead === undefined) this.#reject(error);
     else this.#resolve(instead);
   }

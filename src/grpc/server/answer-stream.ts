@@ -30,7 +30,10 @@ export class AnswerStream {
 
   /** Begins, unless the call is over already; ends it when all is sent. */
   start(): void {
-    if (this.#call.isOver) return;
+    if (this.#call.isOver) {
+      this.#call.settled();
+      return;
+    }
     this.#sendAll().then(
       () => this.#call.finish(),
       (error) => this.#call.fail(error),
@@ -49,10 +52,14 @@ export class AnswerStream {
     this.wake();
     if (this.#isExhausted) return;
     this.#isExhausted = true;
+    const settled = (): void => this.#call.settled();
     try {
-      this.#iterator?.return?.()?.then(undefined, ignore);
+      const ended = this.#iterator?.return?.();
+      if (ended === undefined) settled();
+      else ended.then(settled, settled);
     } catch {
       // Nobody is left to be told.
+      settled();
     }
   }
 

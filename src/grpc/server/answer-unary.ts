@@ -18,6 +18,7 @@ export function answerUnary(call: ServerCall, value: unknown): void {
 }
 
 function answer(call: ServerCall, value: unknown): void {
+  if (call.ticket !== undefined) call.settled();
   if (call.isOver) return;
   const { room } = call.home;
   if (room.isOpen) make(call, value);

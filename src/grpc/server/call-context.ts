@@ -1,7 +1,7 @@
 // What a handler can ask of its call. Everything is made when it is first asked for: most handlers look at their message only.
 
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { ContextValues, HandlerContext } from "@connectrpc/connect";
 import { toHeaders } from "../metadata.ts";
 import type { CallShape } from "./request-facts.ts";
 
@@ -16,6 +16,8 @@ export interface CallFacts {
   readonly url: string;
   /** Milliseconds to the deadline, below 0 once it is over; undefined where there is none. */
   remainingMs(): number | undefined;
+  /** Values that nobody has yet. */
+  newValues(): ContextValues;
 }
 
 /** Connect's HandlerContext. */
@@ -84,7 +86,7 @@ export class CallContext implements HandlerContext {
   }
 
   get values(): ContextValues {
-    this.#values ??= createContextValues();
+    this.#values ??= this.#call.newValues();
     return this.#values;
   }
 

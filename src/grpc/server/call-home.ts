@@ -1,5 +1,6 @@
 // The CallHome contract: what a call needs of the connection it came by. GrpcSession is one.
 
+import type { ContextValues } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
 import type { DeadlineQueue } from "../../core/deadline-queue.ts";
 import type { Logger } from "../../core/logger.ts";
@@ -24,6 +25,8 @@ export interface CallHome {
   readonly unpacking: Turns;
   /** Where answers wait for room. */
   readonly room: RoomQueue;
+  /** Makes the values that a call begins with. */
+  readonly newValues: () => ContextValues;
   /** Of the URLs that handlers see. */
   readonly scheme: "http" | "https";
   readonly clock: Clock;

@@ -1,13 +1,17 @@
 // The gRPC side of one HTTP/2 connection: tells which of its streams are calls of ours, and starts them. Opens and closes nothing.
 
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
 import { type DeadlineQueue, deadlineQueueOf } from "../../core/deadline-queue.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
+import { ErrorCode } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
 import type { PartialBytes } from "../message-reader.ts";
 import { statusFields } from "../status.ts";
+import { type CallGate, type Refusal, refusalFields } from "./call-gate.ts";
 import type { CallHome } from "./call-home.ts";
 import type { CallTracker } from "./call-tracker.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
@@ -32,6 +36,8 @@ export interface GrpcServing extends Pick<CallHome, "calls" | "scheme" | "clock"
   readonly route: (path: string) => GrpcRoute | undefined;
   /** Whether a request is to be left to others whatever its path, by its fields; asked once for each block that comes again. */
   readonly leaves: (fields: readonly string[]) => boolean;
+  /** What calls of a method have to pass, against overload; undefined: nothing. Absent: none has to. */
+  readonly gateOf?: (method: DescMethod) => CallGate | undefined;
 }
 
 /**
@@ -57,6 +63,7 @@ export class GrpcSession implements CallHome {
   readonly partial: PartialBytes = { bytes: 0, maxBytes: maxPartialBytes };
   readonly unpacking: Turns;
   readonly room: RoomQueue;
+  readonly newValues: () => ContextValues;
   readonly scheme: "http" | "https";
   readonly clock: Clock;
   readonly logger: Logger;
@@ -69,10 +76,16 @@ export class GrpcSession implements CallHome {
   readonly #shapeHeads: RequestHead[] = [];
   #lastShape = 0;
 
-  /** `whyOver`: see CallHome. */
-  constructor(connection: Http2Connection, serving: GrpcServing, whyOver: () => unknown) {
+  /** `whyOver`, `newValues`: see CallHome. */
+  constructor(
+    connection: Http2Connection,
+    serving: GrpcServing,
+    whyOver: () => unknown,
+    newValues: () => ContextValues = createContextValues,
+  ) {
     this.connection = connection;
     this.whyOver = whyOver;
+    this.newValues = newValues;
     this.calls = serving.calls;
     this.deadlines = deadlineQueueOf(serving.clock);
     this.unpacking = new Turns(maxUnpacking, serving.yieldToLoop);
@@ -101,6 +114,14 @@ export class GrpcSession implements CallHome {
       this.connection.sendHeaders(stream, facts.shape.trailersOnlyHead, facts.refusal, true);
       return notListening;
     }
+    const { gate } = facts.shape;
+    if (gate !== undefined) {
+      const refusal = gate.refusalFor(facts.timeoutMs);
+      if (refusal !== undefined) {
+        this.#turnAway(stream, facts.shape, refusal);
+        return notListening;
+      }
+    }
     const { kind } = facts.shape.route.spec;
     const call: ServerCall =
       kind === "unary" || kind === "server_streaming"
@@ -110,6 +131,11 @@ export class GrpcSession implements CallHome {
     stream.listener = call;
     call.start(end);
     return call;
+  }
+
+  #turnAway(stream: Stream, shape: CallShape, { pushbackMs }: Refusal): void {
+    if (pushbackMs === undefined) this.connection.resetStream(stream, ErrorCode.refusedStream);
+    else this.connection.sendHeaders(stream, shape.trailersOnlyHead, refusalFields(pushbackMs), true);
   }
 
   /** Null where it is no call of ours. */
@@ -160,6 +186,7 @@ export class GrpcSession implements CallHome {
       responseCompression: response,
       head: this.#head(contentType, response?.name),
       trailersOnlyHead: this.#head(contentType, undefined),
+      gate: this.#serving.gateOf?.(route.method),
       refusal,
     };
   }

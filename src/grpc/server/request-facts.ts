@@ -8,6 +8,7 @@ import { timeoutUnitMs } from "../../core/grpc-timeout.ts";
 import type { PreparedFields } from "../../http2/stream.ts";
 import { compressionNames, findCompression, takesCompression } from "../compression.ts";
 import { statusFields } from "../status.ts";
+import type { CallGate } from "./call-gate.ts";
 import type { Codec } from "./codec.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
 
@@ -20,6 +21,8 @@ export interface CallShape {
   /** Of an answer that has messages, and of one that is nothing but trailers. */
   readonly head: PreparedFields;
   readonly trailersOnlyHead: PreparedFields;
+  /** What its calls have to pass; undefined where they are always taken. */
+  readonly gate: CallGate | undefined;
   /** Status of calls that cannot be served: the fields of its trailers. */
   readonly refusal: readonly string[] | undefined;
 }

@@ -1,14 +1,16 @@
 // One call on its stream, from the request's head to the end of the answer: what all kinds of calls have in common.
 // The call is the stream's listener, its own deadline and its place among the server's calls at once, so that it is one allocation.
 
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import type { Deadlined } from "../../core/deadline-queue.ts";
+import { ErrorCode } from "../../http2/error-code.ts";
 import type { HeaderBlock } from "../../http2/hpack/header-decoder.ts";
 import type { PreparedFields, Stream, StreamListener } from "../../http2/stream.ts";
 import { fieldBytes } from "../metadata.ts";
 import { type OutgoingMessage, sendMessage } from "../outgoing-message.ts";
 import { statusFields } from "../status.ts";
 import { CallContext } from "./call-context.ts";
+import { type GatedCall, type GateTicket, type Refusal, refusalError } from "./call-gate.ts";
 import type { CallHome } from "./call-home.ts";
 import type { TrackedCall } from "./call-tracker.ts";
 import type { CallShape, RequestFacts } from "./request-facts.ts";
@@ -18,7 +20,7 @@ import { logReset, whyReset } from "./why-reset.ts";
 /** Room for the fields that the protocol has beside those of handlers and errors. */
 const ownHeaderBytes = 256;
 
-export abstract class ServerCall implements StreamListener, Deadlined, TrackedCall {
+export abstract class ServerCall implements StreamListener, Deadlined, TrackedCall, GatedCall {
   readonly home: CallHome;
   readonly stream: Stream;
   readonly shape: CallShape;
@@ -31,6 +33,9 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   previousDue: Deadlined | undefined = undefined;
   nextCall: TrackedCall | undefined = undefined;
   previousCall: TrackedCall | undefined = undefined;
+  ticket: GateTicket | undefined = undefined;
+  /** The handler was called, and has not settled. Only where there is a gate. */
+  #isHandled = false;
   readonly #timeoutMs: number | undefined;
   #context: CallContext | undefined = undefined;
   #isHeadSent = false;
@@ -69,7 +74,49 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     return this.#timeoutMs === undefined ? undefined : this.dueMs - this.home.clock.now();
   }
 
+  newValues(): ContextValues {
+    return this.home.newValues();
+  }
+
+  // The gate.
+
+  get beginsLater(): boolean {
+    return this.shape.route.interceptors.length > 0 || this.shape.route.requestGate !== undefined;
+  }
+
+  begin(): void {
+    this.#isHandled = true;
+    this.handle();
+  }
+
+  refuse({ pushbackMs }: Refusal): void {
+    if (this.isOver) return;
+    if (pushbackMs !== undefined) {
+      this.#abort(refusalError(pushbackMs));
+      return;
+    }
+    this.home.connection.resetStream(this.stream, ErrorCode.refusedStream);
+    this.#end(refusalError(0));
+    this.home.calls.remove(this);
+  }
+
+  /** The handler does no more for this call. Needs to be told only where there is a ticket. */
+  settled(): void {
+    this.#isHandled = false;
+    if (this.isOver) this.ticket?.release();
+  }
+
+  /** Has `handle` called: at once, or when it is the call's turn. */
+  protected enter(heldBytes: number): void {
+    const { gate } = this.shape;
+    if (gate === undefined) this.handle();
+    else gate.enter(this, heldBytes);
+  }
+
   // What the subclasses do.
+
+  /** Takes the call to its handler. */
+  protected abstract handle(): void;
 
   /** A piece of the request; see StreamListener. */
   abstract onData(bytes: Uint8Array, from: number, to: number, end: boolean): void;
@@ -99,11 +146,11 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
   }
 
   onDeadline(): void {
-    this.fail(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+    this.#abort(new ConnectError("the operation timed out", Code.DeadlineExceeded));
   }
 
   cut(reason: ConnectError): void {
-    this.fail(reason);
+    this.#abort(reason);
   }
 
   // The answer.
@@ -132,8 +179,9 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     return this.shape.responseCompression !== undefined && message.length >= this.shape.route.compressMinBytes;
   }
 
-  /** Ends the call in order. */
+  /** The handler has settled, in order: ends the call so. */
   finish(): void {
+    if (this.ticket !== undefined) this.settled();
     if (this.isOver) return;
     if (!this.#isHeadSent && !this.#sendHead()) return;
     const trailer = this.#context?.sentTrailer;
@@ -146,10 +194,15 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
     this.#end(undefined);
   }
 
-  /** Ends the call with an error. One that is no ConnectError is told to the logger, not to the client. */
+  /** There is no answer, and no handler that works on one: ends the call with an error. One that is no ConnectError is told to the logger, not to the client. */
   fail(error: unknown): void {
+    if (this.ticket !== undefined) this.settled();
+    if (!this.isOver) this.#abort(this.#statusOf(error));
+  }
+
+  /** Ends the call with an error, whatever its handler does. */
+  #abort(status: ConnectError): void {
     if (this.isOver) return;
-    const status = this.#statusOf(error);
     this.#sendStatus(status);
     this.#end(status);
   }
@@ -207,6 +260,8 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
 
   #end(reason: ConnectError | undefined): void {
     this.isOver = true;
+    // A handler that goes on though nobody waits for it counts until it settles.
+    if (this.ticket !== undefined && !this.#isHandled) this.ticket.release();
     if (this.#timeoutMs !== undefined) this.home.deadlines.remove(this);
     // What still waits for the client's window is part of the call: onDrained or onReset follows.
     if (this.stream.firstPending === undefined) this.home.calls.remove(this);

@@ -59,14 +59,25 @@ export class SingleRequestCall extends ServerCall implements MessageSink {
       this.fail(new ConnectError("protocol error: the request ends within a message", Code.InvalidArgument));
     } else if (message === undefined) {
       this.fail(new ConnectError(`protocol error: missing input message for ${this.#kind} method`, Code.Unimplemented));
-    } else if (this.#isCompressed || this.shape.route.requestGate !== undefined) {
-      this.#message = undefined;
+    } else {
+      this.enter(message.length);
+    }
+  }
+
+  override get beginsLater(): boolean {
+    return this.#isCompressed || super.beginsLater;
+  }
+
+  protected override handle(): void {
+    const message = this.#message;
+    if (message === undefined) return;
+    this.#message = undefined;
+    if (this.#isCompressed || this.shape.route.requestGate !== undefined) {
       this.#prepare(message).then(
         (ready) => this.#run(ready),
         (error) => this.fail(error),
       );
     } else {
-      this.#message = undefined;
       this.#run(message);
     }
   }
@@ -79,7 +90,10 @@ export class SingleRequestCall extends ServerCall implements MessageSink {
   }
 
   #run(bytes: Uint8Array): void {
-    if (this.isOver) return;
+    if (this.isOver) {
+      this.settled();
+      return;
+    }
     const { spec, interceptors } = this.shape.route;
     try {
       const request = this.shape.codec.decode(bytes);

@@ -24,6 +24,10 @@ export class StreamRequestCall extends ServerCall {
 
   override start(end: boolean): void {
     super.start(end);
+    this.enter(0);
+  }
+
+  protected override handle(): void {
     const { requestGate } = this.shape.route;
     if (requestGate === undefined) {
       this.#run();
@@ -38,7 +42,10 @@ export class StreamRequestCall extends ServerCall {
   }
 
   #run(): void {
-    if (this.isOver) return;
+    if (this.isOver) {
+      this.settled();
+      return;
+    }
     const { spec, interceptors } = this.shape.route;
     try {
       if (interceptors.length > 0) {

@@ -5,6 +5,7 @@ import type { Random } from "../../core/random.ts";
 import { type Acl, createAcl, type EmbeddedConsulToken } from "./acl.ts";
 import { type Catalog, createCatalog } from "./catalog.ts";
 import { createKvStore, type KvStore } from "./kv-store.ts";
+import { createLeadership, type Leadership } from "./leadership.ts";
 import { createLocalAgent, type LocalAgent } from "./local-agent.ts";
 import type { CheckRecord, ConsulCompat, ServiceRecord } from "./model.ts";
 import { networkProbe } from "./probe.ts";
@@ -44,6 +45,7 @@ export interface Core {
   readonly kv: KvStore;
   readonly local: LocalAgent;
   readonly waiters: Waiters;
+  readonly leadership: Leadership;
   /** Stops all timers and probes and answers what waits. */
   close(): void;
 }
@@ -82,6 +84,7 @@ export function createCore(options: CoreOptions): Core {
     kv: createKvStore(raft, topics),
     local,
     waiters,
+    leadership: createLeadership(topics, clock),
     close() {
       local.close();
       waiters.release();

@@ -26,7 +26,8 @@ function datacenters({ core }: AgentRequest): Reply {
 
 function leader(request: AgentRequest): Reply {
   checkDatacenter(request);
-  return jsonReply(leaderAddress(request.core.node));
+  const { leadership, node } = request.core;
+  return jsonReply(leadership.hasLeader ? leaderAddress(node) : "");
 }
 
 function peers(request: AgentRequest): Reply {

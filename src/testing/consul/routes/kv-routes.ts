@@ -94,6 +94,7 @@ function put(request: AgentRequest): Reply {
         "See https://www.consul.io/docs/agent/options.html#kv_max_value_size.",
     );
   }
+  core.leadership.demand();
   core.acl.authorize(request.secret).demand("write", "key", name, true);
   const record = { key: name, value: body, flags: flags ?? 0n };
   return jsonReply(core.kv.put(record, cas === undefined ? undefined : Number(cas)));
@@ -101,6 +102,7 @@ function put(request: AgentRequest): Reply {
 
 function remove(request: AgentRequest): Reply {
   const { core, name, query, secret } = request;
+  core.leadership.demand();
   const isRecursive = query.has("recurse");
   if (!isRecursive) checkKey(request);
   checkDatacenter(request);

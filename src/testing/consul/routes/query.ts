@@ -4,6 +4,7 @@
 import type { Authorizer } from "../acl.ts";
 import type { CatalogRead } from "../catalog.ts";
 import { parseGoDuration } from "../go/duration.ts";
+import { leaderTopic } from "../leadership.ts";
 import { jsonReply, type Reply, ReplyError, textReply } from "../reply.ts";
 import { type AgentRequest, checkDatacenter } from "./route.ts";
 
@@ -40,12 +41,18 @@ export async function answerQuery<T>(
   try {
     checkDatacenter(request);
     const authorizer = core.acl.authorize(secret);
-    const result: QueryRead<T> = await core.waiters.run(() => read(authorizer), wait);
+    const { leadership } = core;
+    const readNow = (): QueryRead<T> => {
+      if (consistency !== "stale") leadership.demand();
+      const found = read(authorizer);
+      return { ...found, topics: [...found.topics, leaderTopic] };
+    };
+    const result: QueryRead<T> = await core.waiters.run(readNow, wait);
     const isFiltered = core.compat !== "1.8" && result.isFilteredByAcls === true && authorizer.hasToken;
     const headers = {
       "X-Consul-Index": String(result.index),
-      "X-Consul-Knownleader": "true",
-      "X-Consul-Lastcontact": "0",
+      "X-Consul-Knownleader": String(leadership.hasLeader),
+      "X-Consul-Lastcontact": String(leadership.lastContactMs),
       ...(style.isKv ? {} : { "X-Consul-Effective-Consistency": consistency }),
       ...(core.compat === "1.8" ? {} : newerHeaders(authorizer)),
       ...(isFiltered ? { "X-Consul-Results-Filtered-By-ACLs": "true" } : {}),

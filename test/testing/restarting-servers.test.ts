@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type FaultSimulationOptions, simulateFaults } from "../../src/cli/fault-simulation.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
+import { createRestartingServers, type RestartingServersOptions } from "../../src/testing/restarting-servers.ts";
 
 /** Servers of no substance on a machine where some ports are busy. */
 function machine(options: { busy?: number[]; failing?: Map<number, Error>; closeError?: Error } = {}) {
@@ -36,9 +36,9 @@ function machine(options: { busy?: number[]; failing?: Map<number, Error>; close
   };
 }
 
-function simulate(servers: ReturnType<typeof machine>, options: Partial<FaultSimulationOptions> = {}) {
+function simulate(servers: ReturnType<typeof machine>, options: Partial<RestartingServersOptions> = {}) {
   const clock = createManualClock();
-  const simulation = simulateFaults({
+  const simulation = createRestartingServers({
     start: servers.start,
     instances: 2,
     firstPort: 10_000,
@@ -50,8 +50,8 @@ function simulate(servers: ReturnType<typeof machine>, options: Partial<FaultSim
   return { clock, simulation };
 }
 
-describe("simulateFaults()", () => {
-  test("simulateFaults() stops one server every interval, each in its turn, and starts it again 5 ports higher", async () => {
+describe("createRestartingServers()", () => {
+  test("createRestartingServers() stops one server every interval, each in its turn, and starts it again 5 ports higher", async () => {
     const servers = machine();
     const { clock, simulation } = simulate(servers);
     await simulation.started;
@@ -69,7 +69,7 @@ describe("simulateFaults()", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("simulateFaults() goes as many ports higher as there are servers when there are more than 5", async () => {
+  test("createRestartingServers() goes as many ports higher as there are servers when there are more than 5", async () => {
     const servers = machine();
     const { clock, simulation } = simulate(servers, { instances: 7 });
     await simulation.started;
@@ -82,10 +82,10 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() runs without faults when there is no interval", async () => {
+  test("createRestartingServers() runs without faults when there is no interval", async () => {
     const servers = machine();
     const clock = createManualClock();
-    const simulation = simulateFaults({ start: servers.start, instances: 3, firstPort: 1, clock });
+    const simulation = createRestartingServers({ start: servers.start, instances: 3, firstPort: 1, clock });
     await simulation.started;
     await clock.advance(1e9);
     assert.deepEqual(servers.events, ["start 1", "start 2", "start 3"]);
@@ -93,7 +93,7 @@ describe("simulateFaults()", () => {
     assert.equal(servers.listening.size, 0);
   });
 
-  test("simulateFaults() skips a busy port at once", async () => {
+  test("createRestartingServers() skips a busy port at once", async () => {
     const servers = machine({ busy: [10_005, 10_010] });
     const { clock, simulation } = simulate(servers);
     await simulation.started;
@@ -103,7 +103,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() wraps to where the server began when the numbers end", async () => {
+  test("createRestartingServers() wraps to where the server began when the numbers end", async () => {
     const servers = machine();
     const { clock, simulation } = simulate(servers, { firstPort: 65_530 });
     await simulation.started;
@@ -116,7 +116,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() backs off when every port is busy instead of going round and round", async () => {
+  test("createRestartingServers() backs off when every port is busy instead of going round and round", async () => {
     const busy = [65_531];
     const servers = machine({ busy });
     const { clock, simulation } = simulate(servers, { instances: 1, firstPort: 65_530 });
@@ -131,7 +131,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() takes any free port, at first and at every restart, when the first port is 0", async () => {
+  test("createRestartingServers() takes any free port, at first and at every restart, when the first port is 0", async () => {
     const servers = machine();
     const { clock, simulation } = simulate(servers, { firstPort: 0 });
     await simulation.started;
@@ -140,7 +140,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() retries a restart that fails on the next port with backoff and leaves the other server alone", async () => {
+  test("createRestartingServers() retries a restart that fails on the next port with backoff and leaves the other server alone", async () => {
     const failing = new Map([
       [10_005, new Error("no memory")],
       [10_010, new Error("no memory")],
@@ -161,7 +161,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() never stops the last server that serves, and makes up for it at the next interval", async () => {
+  test("createRestartingServers() never stops the last server that serves, and makes up for it at the next interval", async () => {
     const failing = new Map<number, Error>();
     const servers = machine({ failing });
     const { clock, simulation } = simulate(servers);
@@ -177,7 +177,7 @@ describe("simulateFaults()", () => {
     await simulation.close();
   });
 
-  test("simulateFaults() starts a server again when its stop failed", async () => {
+  test("createRestartingServers() starts a server again when its stop failed", async () => {
     const servers = machine({ closeError: new Error("stop failed") });
     const { clock, simulation } = simulate(servers);
     await simulation.started;
@@ -187,7 +187,7 @@ describe("simulateFaults()", () => {
     assert.equal(servers.listening.size, 0);
   });
 
-  test("simulateFaults() stops what runs and rejects when a server cannot be started at first", async () => {
+  test("createRestartingServers() stops what runs and rejects when a server cannot be started at first", async () => {
     const servers = machine({ busy: [10_001] });
     const { clock, simulation } = simulate(servers);
     await assert.rejects(simulation.started, /port 10001/);
@@ -215,10 +215,83 @@ describe("simulateFaults()", () => {
     assert.equal(servers.listening.size, 0);
   });
 
-  test("simulateFaults() refuses options outside their range", () => {
+  test("createRestartingServers() refuses options outside their range", () => {
     const { start } = machine();
-    assert.throws(() => simulateFaults({ start, instances: 0, firstPort: 1 }), RangeError);
-    assert.throws(() => simulateFaults({ start, instances: 2, firstPort: 65_535 }), RangeError);
-    assert.throws(() => simulateFaults({ start, instances: 1, firstPort: 1, intervalMs: 0 }), RangeError);
+    assert.throws(() => createRestartingServers({ start, instances: 0, firstPort: 1 }), RangeError);
+    assert.throws(() => createRestartingServers({ start, instances: 2, firstPort: 65_535 }), RangeError);
+    assert.throws(() => createRestartingServers({ start, instances: 3, portStep: 2 }), RangeError);
+    assert.throws(() => createRestartingServers({ start, awayMs: -1 }), RangeError);
+    assert.throws(() => createRestartingServers({ start, instances: 1, firstPort: 1, intervalMs: 0 }), RangeError);
+  });
+
+  test("createRestartingServers() stops first and deregisters after when told to, or the other way round", async () => {
+    for (const [order, wanted] of [
+      ["deregister-first", ["deregister 1", "close 1"]],
+      ["stop-first", ["close 1", "deregister 1"]],
+    ] as const) {
+      const steps: string[] = [];
+      await using servers = createRestartingServers({
+        async start(port) {
+          return {
+            port,
+            close: async () => steps.push(`close ${port}`),
+            deregister: async () => steps.push(`deregister ${port}`),
+          };
+        },
+        firstPort: 1,
+        order,
+      });
+      await servers.started;
+      assert.equal(await servers.restart(), true);
+      assert.deepEqual(steps, wanted);
+    }
+  });
+
+  test("restart() restarts the server whose turn it is and tells of every step", async () => {
+    const { start } = machine();
+    const told: string[] = [];
+    const servers = createRestartingServers({
+      start,
+      firstPort: 10_000,
+      onEvent: ({ type, index, port }) => told.push(`${type} ${index} ${port}`),
+    });
+    await servers.started;
+    assert.equal(await servers.restart(), true);
+    assert.deepEqual(servers.ports, [10_005, 10_001]);
+    assert.equal(await servers.restart(), true);
+    assert.deepEqual(servers.ports, [10_005, 10_006]);
+    assert.equal(servers.restarts, 2);
+    assert.deepEqual(told, [
+      "started 0 10000",
+      "started 1 10001",
+      "stopping 0 10000",
+      "stopped 0 10000",
+      "started 0 10005",
+      "stopping 1 10001",
+      "stopped 1 10001",
+      "started 1 10006",
+    ]);
+    await servers.close();
+    assert.equal(await servers.restart(), false);
+    assert.deepEqual(servers.ports, []);
+  });
+
+  test("createRestartingServers() brings a server back on the same port, after a while, when told to", async () => {
+    const machineOf = machine();
+    const clock = createManualClock();
+    await using servers = createRestartingServers({
+      start: machineOf.start,
+      firstPort: 10_000,
+      portStep: 0,
+      awayMs: 500,
+      clock,
+    });
+    await servers.started;
+    const restarting = servers.restart();
+    await clock.advance(499);
+    assert.deepEqual(servers.ports, [10_001]);
+    await clock.advance(1);
+    assert.equal(await restarting, true);
+    assert.deepEqual(servers.ports, [10_000, 10_001]);
   });
 });

@@ -1,0 +1,38 @@
+// Which program plays the client: ours, or a rival with the same arguments and the same ledger.
+
+import { spawnSync } from "node:child_process";
+import { type SpawnedCommand, spawnCommand } from "../support/spawn-command.ts";
+import { spawnOn } from "../support/spawn-on.ts";
+import { projectFolder, type RuntimeName } from "../tools/runtimes.ts";
+
+/** The programs there are. */
+export const clientPrograms = ["lictor", "grpc-js", "grpc-go"] as const;
+
+/** One of them. */
+export type ClientProgram = (typeof clientPrograms)[number];
+
+/** Where the client on grpc-go is built. */
+const goClient = `${projectFolder}node_modules/.cache/chaos/client`;
+
+/** Builds what must be built; Go's own cache knows what is out of date. Throws Error where that fails. */
+export function prepareClient(program: ClientProgram): void {
+  if (program !== "grpc-go") return;
+  // A checkout that belongs to somebody else stops -buildvcs.
+  const { status, error } = spawnSync("go", ["build", "-buildvcs=false", "-o", goClient, "."], {
+    cwd: `${projectFolder}test/chaos/rivals/go`,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (status !== 0) throw new Error("Cannot build test/chaos/rivals/go", { cause: error });
+}
+
+/** Starts one. `runtime` is ours alone: grpc-js runs on Node. */
+export function spawnClient(program: ClientProgram, runtime: RuntimeName, args: readonly string[]): SpawnedCommand {
+  switch (program) {
+    case "lictor":
+      return spawnOn(runtime, "test/chaos/chaos-client.ts", args, { stdin: "pipe" });
+    case "grpc-js":
+      return spawnOn("node", "test/chaos/rivals/grpc-js.ts", args, { stdin: "pipe" });
+    case "grpc-go":
+      return spawnCommand(goClient, args, { stdin: "pipe" });
+  }
+}
