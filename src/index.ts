@@ -3,7 +3,9 @@
 
 // Call: clients that find their servers in Consul.
 
+export { type ConsulServiceConfigOptions, consulServiceConfig } from "./client/consul-service-config.ts";
 export {
+  type ConsulKeyConfig,
   type ConsulTransportOptions,
   type ConsulTransportSettings,
   createConsulTransport,
@@ -25,6 +27,23 @@ export {
   discoveryInterceptor,
 } from "./transport/discovery-interceptor.ts";
 export type { ShrinkHoldOptions } from "./transport/endpoint-belief.ts";
+export type {
+  ServiceConfigListener,
+  ServiceConfigSource,
+} from "./transport/service-config/service-config.ts";
+export { ServiceConfigError, type ServiceConfigProblem } from "./transport/service-config/service-config-error.ts";
+export type { GivenServiceConfig } from "./transport/service-config/service-config-holder.ts";
+export type {
+  CodeJson,
+  DurationJson,
+  HedgingPolicyJson,
+  LoadBalancingJson,
+  MethodConfigJson,
+  MethodNameJson,
+  OutlierDetectionJson,
+  RetryPolicyJson,
+  ServiceConfigJson,
+} from "./transport/service-config/service-config-json.ts";
 export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/transport-status.ts";
 
 // Serve: servers that announce themselves there.
@@ -40,12 +59,17 @@ export type {
 export type { CheckOptions, HealthReport, RegisterOptions } from "./registry/register-options.ts";
 export { registerService } from "./registry/register-service.ts";
 export type { Registration, RegistrationState } from "./registry/registration.ts";
+export type { CertificateNames } from "./runtime/certificate-names.ts";
 export { type CloseOnSignalOptions, closeOnSignal, type SignalHandle } from "./runtime/close-on-signal.ts";
+export type { PeerIdentity } from "./runtime/peer-identity.ts";
+export type { TlsCredentials } from "./runtime/tls-credentials.ts";
 export type { AdvertiseOptions } from "./server/announced-address.ts";
+export type { Authorize, AuthorizeCall } from "./server/authorize.ts";
 export type { ServerConnectionOptions, ServerKeepaliveOptions } from "./server/connection-options.ts";
 export type { CorsOptions } from "./server/cors-options.ts";
 export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
 export { ListenError, type ListenErrorDetails } from "./server/listen-error.ts";
+export { callPeer, type Peer } from "./server/peer.ts";
 export { serve } from "./server/serve.ts";
 export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
 export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";

@@ -18,7 +18,7 @@ export const consulFlags: ConsulFlags = {
     placeholder: "URL",
     env: "CONSUL_HTTP_ADDR",
     defaultText: "http://127.0.0.1:8500",
-    help: "The Consul agent: host:port, http://, https:// or unix:///path.",
+    help: "The Consul agent: host:port, http://, https:// or unix:///path; several of one cluster joined by commas.",
   }),
   "token-file": flag.text({
     placeholder: "FILE",

@@ -148,9 +148,9 @@ class RunningServer implements Server {
 
   async #maintain(reason: string): Promise<DrainReport> {
     await this.ready;
-    if (this.#maintenance !== undefined) return this.#maintenance.drained;
     const { clock, logger } = this.#options;
     const address = this.#address;
+    if (this.#maintenance !== undefined && this.#draining === undefined) return this.#maintenance.drained;
     if (this.#draining !== undefined || address === undefined)
       throw new Error(`${noMaintenance} the server is leaving`);
     const maintenance = new Maintenance({

@@ -13,7 +13,6 @@ import type { CallCounts, Connection, Connector } from "./connector.ts";
 import { EndpointBelief, type ResolvedShrinkHold } from "./endpoint-belief.ts";
 import { createHealthWatch, type WatchHealth } from "./health-watch.ts";
 import { IdleTimer } from "./idle-timer.ts";
-import type { OutlierStanding } from "./outlier/outlier-detection.ts";
 import { sortById, withEndpoint, withoutEndpoint } from "./ready-list.ts";
 import { ReadyPicker, type ReadyPickerOptions } from "./ready-picker.ts";
 import { Subchannel, type SubchannelState } from "./subchannel.ts";
@@ -146,12 +145,6 @@ export class ConnectionPool {
     this.#watchHealthOf(healthService);
     for (const subchannel of this.#subchannels.values()) subchannel.watchHealth = this.#watchHealth;
     this.#picking.configureOutliers(outlierDetection);
-  }
-
-  /** What is held against an endpoint that answers badly; undefined where nothing is. */
-  outlierStanding(endpointId: string): OutlierStanding | undefined {
-    const subchannel = this.#subchannels.get(endpointId);
-    return subchannel && this.#picking.standing(subchannel);
   }
 
   /** What there is to say of the transport now. */

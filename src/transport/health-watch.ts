@@ -9,10 +9,10 @@ import type { Logger } from "../core/logger.ts";
 import type { Random } from "../core/random.ts";
 import type { Connection } from "./connector.ts";
 
-/** What is known of a connection's server. `unknown`: it has not said yet, or is asked again. */
+/** What is known of a connection's server. `unknown`: it has not said yet, or is asked again. `isUnwatched`: it cannot say, and is not asked any more. */
 export type Health =
   | { readonly type: "unknown" }
-  | { readonly type: "healthy" }
+  | { readonly type: "healthy"; readonly isUnwatched: boolean }
   | { readonly type: "unhealthy"; readonly reason: unknown };
 
 /** Watches a connection that is ready; tells of every change, and returns a function that stops it. */
@@ -81,7 +81,7 @@ class HealthWatch {
           this.#parts.logger.warn("the server has no health service: it counts as healthy", {
             endpoint: this.#connection.endpoint.url,
           });
-          this.#onHealth({ type: "healthy" });
+          this.#onHealth({ type: "healthy", isUnwatched: true });
           return;
         }
         this.#tell(error);
@@ -105,7 +105,7 @@ class HealthWatch {
 
   #read(status: number): Health {
     // SERVING of grpc.health.v1.HealthCheckResponse.ServingStatus.
-    if (status === 1) return { type: "healthy" };
+    if (status === 1) return { type: "healthy", isUnwatched: false };
     const name = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"][status] ?? status;
     const what = this.#service === "" ? "itself" : this.#service;
     const reason = new Error(`${this.#connection.endpoint.url} says of ${what}: ${name}`);

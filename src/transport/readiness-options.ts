@@ -1,5 +1,7 @@
 // What decides which endpoints are called, of those that are connected: options, their defaults, and what a service config says beside them.
 
+import type { NewPicker } from "../balancer/picker.ts";
+import { roundRobin } from "../balancer/round-robin.ts";
 import { describeValue } from "../core/describe-value.ts";
 import type { HealthCheckOptions } from "./health-watch.ts";
 import {
@@ -56,8 +58,16 @@ export interface ReadinessConfig {
   readonly healthCheckService: string | undefined;
 }
 
+/** By whom calls are spread. */
+interface BalancerChoice {
+  readonly balancer?: NewPicker;
+}
+
 /** Puts every default in its place. Throws RangeError or TypeError for options outside their range. */
-export function resolveReadiness(options: ReadinessOptions, config: ReadinessConfig | undefined): ResolvedReadiness {
+export function resolveReadiness(
+  options: ReadinessOptions & BalancerChoice,
+  config: ReadinessConfig | undefined,
+): ResolvedReadiness {
   const { slowStartMs, minPassingPercent = 50, idleTimeoutMs = 1_800_000 } = options;
   check("slowStartMs", slowStartMs === undefined || slowStartMs >= 0, ">= 0", slowStartMs);
   const isPercent = minPassingPercent >= 0 && minPassingPercent <= 100;
@@ -74,14 +84,17 @@ export function resolveReadiness(options: ReadinessOptions, config: ReadinessCon
 
 /** A service config's fields stand before those given in code, whose are the ones that gRPC does not have. */
 function outliersOf(
-  { outlierDetection }: ReadinessOptions,
+  { outlierDetection, balancer = roundRobin }: ReadinessOptions & BalancerChoice,
   config: ReadinessConfig | undefined,
 ): ResolvedOutlierDetection | undefined {
+  // Checked first, as what is no object has no fields.
   const own = resolveOutlierDetection(outlierDetection);
-  if (own === undefined || config?.outlierDetection === undefined) return own;
+  if (own === undefined) return undefined;
   return resolveOutlierDetection({
+    // What else may send each endpoint calls of its own kind, which are as slow as they are.
+    ...(balancer === roundRobin ? {} : { latency: false }),
     ...(outlierDetection === false ? {} : outlierDetection),
-    ...config.outlierDetection,
+    ...config?.outlierDetection,
   });
 }
 

@@ -132,10 +132,7 @@ export class ReadyPicker {
 
   #dress(balanced: Picker | undefined): Picker | undefined {
     if (balanced === undefined || this.#listed === undefined) return balanced;
-    const picker = this.#slowStart.wrap(
-      balanced,
-      this.#listed.map(({ id }) => id),
-    );
+    const picker = this.#slowStart.wrap(balanced, this.#listed);
     if (!this.#outliers.isAsleep) return picker;
     return {
       pick: (exclude) => {

@@ -4,6 +4,7 @@
 
 import type { Picker, PickResult } from "../balancer/picker.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 
 /** The least share of its turns that an endpoint gets: Envoy's minimum. */
@@ -52,9 +53,10 @@ export class SlowStart {
   }
 
   /** The picker itself where nobody of these warms up, or all of them do. */
-  wrap(picker: Picker, endpointIds: readonly string[]): Picker {
-    const warming = endpointIds.filter((id) => this.#warming.has(id));
-    if (warming.length === 0 || warming.length === endpointIds.length) return picker;
+  wrap(picker: Picker, endpoints: readonly Endpoint[]): Picker {
+    if (this.#warming.size === 0) return picker;
+    const warming = endpoints.flatMap(({ id }) => (this.#warming.has(id) ? [id] : []));
+    if (warming.length === 0 || warming.length === endpoints.length) return picker;
     return { pick: (exclude) => this.#pick(picker, warming, exclude) };
   }
 

@@ -78,6 +78,8 @@ export class Subchannel {
     const sum = { ok: this.#pastOk, active: 0, unaryActive: 0, unaryEnded: this.#pastUnaryEnded };
     if (this.#connection !== undefined) add(sum, this.#connection.counts);
     for (const { counts } of this.#leaving) add(sum, counts);
+    // The watch of its health is nobody's call.
+    if (this.#stopWatch !== undefined && sum.active > 0) sum.active--;
     return sum;
   }
 
@@ -238,6 +240,7 @@ export class Subchannel {
 
   #onHealth(connection: CountedConnection, health: Health): void {
     if (connection !== this.#connection) return;
+    if (health.type === "healthy" && health.isUnwatched) this.#stopWatch = undefined;
     if (health.type === "unhealthy") this.lastError = health.reason;
     this.#move(health.type === "healthy" ? "ready" : health.type === "unknown" ? "connecting" : "failing");
   }

@@ -1,4 +1,4 @@
-// Which program plays the client: ours, or a rival with the same arguments and the same ledger.
+// Which programs play: ours, or a rival's with the same arguments and the same ledger. grpc-js plays both sides, grpc-go the client's alone.
 
 import { spawnSync } from "node:child_process";
 import { type SpawnedCommand, spawnCommand } from "../support/spawn-command.ts";
@@ -35,4 +35,10 @@ export function spawnClient(program: ClientProgram, runtime: RuntimeName, args: 
     case "grpc-go":
       return spawnCommand(goClient, args, { stdin: "pipe" });
   }
+}
+
+/** Starts the server that belongs to a client. `runtime` is ours alone. */
+export function spawnServer(program: ClientProgram, runtime: RuntimeName, args: readonly string[]): SpawnedCommand {
+  if (program === "grpc-js") return spawnOn("node", "test/chaos/rivals/grpc-js-server.ts", args, { stdin: "pipe" });
+  return spawnOn(runtime, "test/chaos/chaos-server.ts", args, { stdin: "pipe" });
 }

@@ -15,6 +15,14 @@ interface Figures {
   readonly p999Ms: number;
   readonly misses: readonly string[];
   readonly seed: number;
+  readonly pace: number;
+}
+
+/** How the run was made. */
+export interface RunSettings {
+  readonly seed: number;
+  /** 1: as long as the table says. */
+  readonly pace: number;
 }
 
 type Kept = Record<string, Record<string, Figures>>;
@@ -24,23 +32,20 @@ const page = fileURLToPath(new URL("../../docs/reliability.md", import.meta.url)
 const begin = "<!-- chaos: npm run chaos -- --write -->";
 const end = "<!-- /chaos -->";
 
-/** Adds results to those of earlier runs, and writes the table anew. Throws Error where the page has no place for it. */
-export function writeResults(results: readonly Result[], seed: number): void {
+/** Puts a result in place of that of an earlier run, and writes the table anew. Throws Error where the page has no place for it. */
+export function writeResult({ scenario, client, verdict }: Result, { seed, pace }: RunSettings): void {
   const kept: Kept = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
-  for (const { scenario, client, verdict } of results) {
-    const { calls, failed, allowed, duplicated, p999Ms, misses } = verdict;
-    kept[scenario.name] = {
-      ...kept[scenario.name],
-      [client]: { calls, failed, allowed, duplicated, p999Ms, misses, seed },
-    };
-  }
+  const { calls, failed, allowed, duplicated, p999Ms, misses } = verdict;
+  kept[scenario.name] = {
+    ...kept[scenario.name],
+    [client]: { calls, failed, allowed, duplicated, p999Ms, misses, seed, pace },
+  };
   writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`);
   const text = readFileSync(page, "utf8");
   const from = text.indexOf(begin);
   const to = text.indexOf(end);
   if (from < 0 || to < from) throw new Error(`Cannot write the table as ${page} has no place for it`);
   writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${tableOf(kept)}\n\n${text.slice(to)}`);
-  console.error("written: test/chaos/results.json, docs/reliability.md");
 }
 
 function tableOf(kept: Kept): string {
@@ -57,13 +62,14 @@ function tableOf(kept: Kept): string {
 
 function cellOf(figures: Figures | undefined): string {
   if (figures === undefined) return "";
-  const { calls, failed, allowed, duplicated, p999Ms, misses } = figures;
+  const { calls, failed, allowed, duplicated, p999Ms, misses, pace } = figures;
   const told = [
     `**${failed}** of ${calls} failed`,
     ...(allowed > 0 ? [`${allowed} allowed`] : []),
     ...(duplicated > 0 ? [`${duplicated} ran twice`] : []),
     `p99.9 ${p999Ms < 0 ? "never" : `${Math.round(p999Ms)} ms`}`,
     ...misses.filter((miss) => !/^\d+ (calls failed that must not|runs too many)/.test(miss)),
+    ...(pace === 1 ? [] : [`${pace} of the time`]),
   ];
   return told.join("; ");
 }

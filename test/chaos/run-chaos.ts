@@ -17,7 +17,7 @@ import { type RuntimeName, runtimeNames } from "../tools/runtimes.ts";
 import { type ClientProgram, clientPrograms, prepareClient } from "./client-programs.ts";
 import { judge, type Terms } from "./judge.ts";
 import { jsonOf, printBreak, printResult, type Result, tableOf } from "./report.ts";
-import { writeResults } from "./results.ts";
+import { writeResult } from "./results.ts";
 import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { Stage } from "./stage.ts";
@@ -80,7 +80,12 @@ async function main(args: readonly string[]): Promise<number> {
   const results: Result[] = [];
   try {
     for (const client of options.clients) {
-      const play = (scenario: Scenario) => playOne(scenario, client, options, folder);
+      const play = async (scenario: Scenario) => {
+        const result = await playOne(scenario, client, options, folder);
+        // At once: a run of hours may be broken off.
+        if (options.isWritten) writeResult(result, options);
+        return result;
+      };
       // Quick ones all at once: they mostly wait.
       if (options.isQuick) results.push(...(await Promise.all(options.wanted.map(play))));
       else for (const scenario of options.wanted) results.push(await play(scenario));
@@ -94,7 +99,6 @@ async function main(args: readonly string[]): Promise<number> {
     `${calls} calls in all, ${((performance.now() - startedMs) / 1000).toFixed(1)} s, seed ${options.seed}`,
   );
   console.log(options.isJson ? jsonOf(results) : tableOf(results));
-  if (options.isWritten) writeResults(results, options.seed);
   return results.every(({ verdict }) => verdict.misses.length === 0) ? 0 : 1;
 }
 

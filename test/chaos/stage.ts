@@ -8,9 +8,8 @@ import { type ConsulOptions, type ConsulProcess, startConsul } from "../support/
 import { pause } from "../support/eventually.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import type { SpawnedCommand } from "../support/spawn-command.ts";
-import { spawnOn } from "../support/spawn-on.ts";
 import type { RuntimeName } from "../tools/runtimes.ts";
-import { type ClientProgram, spawnClient } from "./client-programs.ts";
+import { type ClientProgram, spawnClient, spawnServer } from "./client-programs.ts";
 import type { Sample } from "./sample.ts";
 
 /** What a server is told. */
@@ -80,6 +79,9 @@ export interface StageSettings {
   readonly soakMinutes: number;
 }
 
+/** Many programs that start at once on two cores take their time. */
+const startWithinMs = 60_000;
+
 /** One scenario's stage. Whoever creates it disposes of it. */
 export class Stage implements AsyncDisposable {
   readonly settings: StageSettings;
@@ -137,10 +139,10 @@ export class Stage implements AsyncDisposable {
   async server({ consul, service, name, runtime = "bun", args = {} }: ServerOptions): Promise<StageServer> {
     const ledger = this.file(`server-${this.serverLedgers.length}.ledger`);
     this.serverLedgers.push(ledger);
-    const command = spawnOn(runtime, "test/chaos/chaos-server.ts", flags({ consul, service, name, ledger, ...args }), {
-      stdin: "pipe",
-    });
+    const told = flags({ consul, service, name, ledger, ...args });
+    const command = spawnServer(this.settings.clientProgram, runtime, told);
     this.#add(name, command);
+    await command.until(({ lines }) => lines.some((line) => line.startsWith("ready ")), startWithinMs);
     const [address = ""] = await command.ready(1);
     const pid = command.process.pid ?? 0;
     this.mark(`${name} (${runtime}, pid ${pid}) serves at ${address}`);
@@ -182,7 +184,7 @@ export class Stage implements AsyncDisposable {
       flags({ consul, service, ledger, prefix, seed, ...args }),
     );
     this.#add(`client ${number} (${runtime})`, command);
-    await command.until(({ lines }) => lines.includes("ready"));
+    await command.until(({ lines }) => lines.includes("ready"), startWithinMs);
     return {
       pid: command.process.pid ?? 0,
       go: () => {

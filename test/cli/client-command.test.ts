@@ -58,6 +58,16 @@ describe("client.ts", () => {
     assert.match(client.stdout, /^client call SayHello failed: unavailable [^\n]*Nobody[^\n]*\n$/);
   });
 
+  test("client.ts without -n waits while there is no server, and says on stderr for what", { timeout }, async () => {
+    await using client = start("--service=Nobody", "--timeout=1400ms");
+    await eventually("a failed call", () => client.lines.length > 0, timeout);
+    assert.match(
+      client.stdout,
+      /^client call SayHello failed: deadline_exceeded .* waiting for an instance: .* lists none/,
+    );
+    assert.match(client.stderr, /warn +calls are waiting for an instance: service "Nobody" of Consul .* lists none/);
+  });
+
   test("client.ts finds agent, service and tag by --target, which wins over variables", { timeout }, async () => {
     const at = new URL(consul.address).host;
     const env = { CONSUL_HTTP_ADDR: "127.0.0.1:1" };

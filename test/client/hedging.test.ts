@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { callFate } from "../../src/core/call-fate.ts";
 import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
 import { serve } from "../../src/server/serve.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
@@ -68,6 +69,49 @@ for (const kind of connectorKinds) {
       }
       assert.ok(silent.seen.calls > 0);
       await eventually("what the silent server had is given up", () => silent.seen.ended === silent.seen.calls);
+    });
+
+    test("heed what servers ask for: another attempt later, or none", async () => {
+      let pushback = "";
+      const times: number[] = [];
+      const attemptsBefore: (string | null)[] = [];
+      await using server = serve({
+        graceMs: 1000,
+        routes: (router) => {
+          router.service(EchoService, {
+            unary(_, { requestHeader }) {
+              times.push(performance.now());
+              attemptsBefore.push(requestHeader.get("grpc-previous-rpc-attempts"));
+              throw new ConnectError("busy", Code.Unavailable, { "grpc-retry-pushback-ms": pushback });
+            },
+          });
+        },
+      });
+      const { port } = await server.ready;
+      const hedgingPolicy = { maxAttempts: 2, hedgingDelay: "20s", nonFatalStatusCodes: ["UNAVAILABLE"] };
+      await using transport = createBalancedTransport({
+        resolver: createStaticResolver([`http://127.0.0.1:${port}`]),
+        connector: kind.create(),
+        serviceConfig: { methodConfig: [{ name: [{}], hedgingPolicy }] },
+      });
+      const client = createClient(EchoService, transport);
+      const attemptsWith = async (text: string, timeoutMs?: number): Promise<number> => {
+        pushback = text;
+        times.length = 0;
+        const error = await rejection(client.unary({}, timeoutMs === undefined ? {} : { timeoutMs }));
+        assert.equal(error.code, Code.Unavailable);
+        assert.equal(callFate(error), "answered");
+        return times.length;
+      };
+      assert.equal(await attemptsWith("-1"), 1);
+      assert.equal(await attemptsWith("soon"), 1);
+      attemptsBefore.length = 0;
+      assert.equal(await attemptsWith("100"), 2);
+      const [first = 0, second = 0] = times;
+      assert.ok(second - first >= 90, `${second - first}`);
+      assert.deepEqual(attemptsBefore, [null, "1"]);
+      // It would begin after the deadline: the call fails with what it has, at once.
+      assert.equal(await attemptsWith("9000", 5000), 1);
     });
 
     test("go on with one attempt alone once more was sent than is kept", async () => {

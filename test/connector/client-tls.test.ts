@@ -4,13 +4,17 @@ import { createClient } from "@connectrpc/connect";
 import type { ClientTlsOptions } from "../../src/connector/client-tls.ts";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
+import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
+import type { Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createAuthority } from "../support/authority.ts";
 import { loopbackNames } from "../support/certificates.ts";
 import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { type H2Peer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import { createMountedFolder } from "../support/mounted-folder.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
 
 const { ca, issue } = createAuthority("identities");
 const idOf = (service: string): string => `spiffe://example.test/ns/default/svc/${service}`;
@@ -23,9 +27,13 @@ const nameless = issue({ name: "nameless" });
 
 /** `ready`, or why the connection was closed before. */
 function outcome(kind: ConnectorKind, url: string, tls: ClientTlsOptions, fields: Partial<Endpoint> = {}) {
+  return outcomeOf(kind.create({ tls }), url, fields);
+}
+
+function outcomeOf(connector: Connector, url: string, fields: Partial<Endpoint> = {}) {
   return new Promise<string>((resolve) => {
     let isReady = false;
-    const connection = kind.create({ tls })(endpoint("peer", { url, ...fields }), {
+    const connection = connector(endpoint("peer", { url, ...fields }), {
       onState(state) {
         if (state.type === "ready") {
           // Later: Deno 2.9.6 dies where a session of node:http2 is destroyed while it reads.
@@ -144,6 +152,30 @@ for (const kind of connectorKinds) {
       assert.equal(impostor.handled, 0);
       await transport.close();
       await impostor.close();
+    });
+
+    test("uses what its files hold when it connects, and the last good of them", async () => {
+      using folder = createMountedFolder({ "ca.crt": ca });
+      const clock = createManualClock();
+      const logger = createRecordingLogger();
+      const connector = kind.create({ clock, logger, tls: { caFile: folder.pathOf("ca.crt") } });
+      const connect = async () => {
+        await clock.advance(1000);
+        return await outcomeOf(connector, urlOf("search"));
+      };
+      assert.equal(await connect(), "ready");
+      folder.publish({ "ca.crt": createAuthority("another").ca });
+      // It is not that a session of before is taken up.
+      assert.match(await connect(), /unable to (verify|get)|self.signed|unknown ?(ca|issuer)/i);
+      folder.publish({ "ca.crt": ca });
+      assert.equal(await connect(), "ready");
+      folder.publish({ "ca.crt": "half a cert" });
+      assert.equal(await connect(), "ready");
+      assert.equal(await connect(), "ready");
+      assert.deepEqual(
+        logger.lines.map(({ level }) => level),
+        ["info", "info", "warn"],
+      );
     });
 
     test("rejects names and ids that no certificate could have", () => {

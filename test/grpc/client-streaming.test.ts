@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createAsyncIterable, createWritableIterable } from "@connectrpc/connect/protocol";
-import { callFate } from "../../src/core/call-fate.ts";
+import { callFate, markUnprocessed } from "../../src/core/call-fate.ts";
 import { streamGzip } from "../../src/grpc/compression.ts";
 import {
   BidiRequestSchema,
@@ -484,6 +484,18 @@ describe("SessionTransport.stream() sending", () => {
     controller.abort(new Error("enough"));
     await sent;
     assert.deepEqual(told, ["sent next", "late the operation timed out", "late return", "sent enough", "sent return"]);
+    await pair[Symbol.asyncDispose]();
+  });
+
+  test("a source that fails with another call's failure does not hand its fate on", async () => {
+    const { pair } = await pairWith(() => {});
+    async function* source(): AsyncGenerator<{ text: string }> {
+      yield { text: "1" };
+      throw markUnprocessed(new ConnectError("another call was refused", Code.Unavailable));
+    }
+    const error = await rejection(pair.transport.stream(clientStream, undefined, undefined, undefined, source()));
+    assert.deepEqual([error.code, error.rawMessage], [Code.Unavailable, "another call was refused"]);
+    assert.equal(callFate(error), "maybe-processed");
     await pair[Symbol.asyncDispose]();
   });
 

@@ -84,10 +84,10 @@ test("createConsulResolver() follows another agent when the one in use is killed
 
 test("createConsulResolver() asks an agent that is overloaded again when it says, not before", async () => {
   let answer: EmbeddedConsulAnswer | undefined;
-  let asked = 0;
+  const askedAtMs: number[] = [];
   await using agent = await startEmbeddedConsul({
     onRequest: ({ path }) => {
-      if (path.startsWith("/v1/health")) asked++;
+      if (path.startsWith("/v1/health")) askedAtMs.push(performance.now());
       return answer;
     },
   });
@@ -95,13 +95,12 @@ test("createConsulResolver() asks an agent that is overloaded again when it says
   answer = { status: 429, text: "Your IP is issuing too many concurrent connections", headers: { "Retry-After": "2" } };
   using followed = follow({ consul: agent.address, service: "Hello" });
   await until(() => followed.errors.length === 1);
-  const failedAtMs = performance.now();
   answer = undefined;
   await followed.resolver.refresh();
-  assert.equal(asked, 1);
+  assert.equal(askedAtMs.length, 1);
   await until(() => followed.urls?.length === 1);
-  assert.ok(performance.now() - failedAtMs > 1900, "asked too soon");
-  assert.equal(asked, 2);
+  const [first = 0, second = 0] = askedAtMs;
+  assert.ok(second - first > 1900, "asked too soon");
 });
 
 test("createConsulResolver() says of an empty list what the token may lack", async () => {

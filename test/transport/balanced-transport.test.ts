@@ -688,7 +688,11 @@ function suite(kind: string) {
     });
 
     test("counts emptyGraceMs from the first empty answer, however often it is repeated", async () => {
-      const { clock, resolver, fake, transport, call } = setUp({ initial: [a], emptyGraceMs: 1000, waitForReady: false });
+      const { clock, resolver, fake, transport, call } = setUp({
+        initial: [a],
+        emptyGraceMs: 1000,
+        waitForReady: false,
+      });
       const first = call();
       fake.of("a").becomeReady();
       await first;

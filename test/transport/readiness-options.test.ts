@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { NewPicker } from "../../src/balancer/picker.ts";
+import { roundRobin } from "../../src/balancer/round-robin.ts";
 import { resolveOutlierDetection } from "../../src/transport/outlier/outlier-options.ts";
 import { type ReadinessOptions, resolveReadiness } from "../../src/transport/readiness-options.ts";
 import { parseServiceConfig } from "../../src/transport/service-config/parse-service-config.ts";
@@ -77,6 +79,13 @@ describe("resolveReadiness()", () => {
     assert.deepEqual([off.outlierDetection, off.healthService], [undefined, undefined]);
     assert.equal(resolveReadiness({ healthCheck: true }, config).healthService, "");
     assert.equal(resolveReadiness({ healthCheck: { service: "own" } }, config).healthService, "own");
+  });
+
+  test("does not compare latencies where somebody else spreads the calls, unless it is told to", () => {
+    const balancer: NewPicker = (ready, previous) => roundRobin(ready, previous);
+    assert.equal(resolveReadiness({ balancer }, undefined).outlierDetection?.latency, undefined);
+    const told = resolveReadiness({ balancer, outlierDetection: { latency: {} } }, undefined);
+    assert.deepEqual(told.outlierDetection?.latency, { factor: 4, floorMs: 250 });
   });
 
   test("takes false for each way to find outliers", () => {

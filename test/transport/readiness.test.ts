@@ -230,6 +230,48 @@ function suite(kind: string) {
   });
 }
 
+describe("createBalancedTransport() that cannot connect", () => {
+  test("counts the time from one attempt to the next from its beginning, as gRPC's document has it", async () => {
+    const { clock, fake, transport, call } = await setUp([a], { backoff: { jitter: 0 } });
+    const first = call().catch(() => {});
+    await clock.advance(600);
+    fake.of("a").lose();
+    await first;
+    await clock.advance(399);
+    assert.equal(fake.opened.length, 1);
+    await clock.advance(1);
+    assert.equal(fake.opened.length, 2);
+    // An attempt that took longer than the pause is followed by the next at once.
+    await clock.advance(20_000);
+    fake.of("a").lose();
+    await clock.advance(0);
+    assert.equal(fake.opened.length, 3);
+    await transport.close();
+  });
+
+  test("tries again at once where there is news of the endpoint, and begins with the first pause then", async () => {
+    const { clock, resolver, fake, transport, call } = await setUp([a], { backoff: { jitter: 0 } });
+    const first = call().catch(() => {});
+    await clock.advance(0);
+    for (let i = 0; i < 6; i++) {
+      fake.of("a").lose();
+      await clock.advance(120_000);
+    }
+    await first;
+    fake.of("a").lose();
+    const before = fake.opened.length;
+    resolver.push([endpoint("a")]);
+    assert.equal(fake.opened.length, before);
+    resolver.push([endpoint("a", { meta: { version: "2" } })]);
+    assert.equal(fake.opened.length, before + 1);
+    fake.of("a").lose();
+    await clock.advance(1000);
+    assert.equal(fake.opened.length, before + 2);
+    await transport.close();
+    assert.equal(clock.pending, 0);
+  });
+});
+
 /** A connection's health service, in memory. */
 function serveHealth(connection: FakeConnection, watch: (service: string) => AsyncIterable<{ status: Status }>): void {
   const health = createRouterTransport(({ service }) => {

@@ -2,7 +2,7 @@
 
 import type { DescMethodStreaming, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { callFate, isUnsendable } from "../../core/call-fate.ts";
+import { callFate, isUnsendable, markMaybeProcessed } from "../../core/call-fate.ts";
 import type { Stream } from "../../http2/stream.ts";
 import { sendMessage, wholeBytes } from "../outgoing-message.ts";
 import type { ClientCalls } from "./client-calls.ts";
@@ -101,7 +101,7 @@ export class RequestSender {
       }
     } catch (error) {
       this.#isExhausted = true;
-      call.fail(ConnectError.from(error, Code.Unknown));
+      call.fail(sourceFailed(error));
     }
   }
 
@@ -116,6 +116,13 @@ export class RequestSender {
       this.#wake = resolve;
     });
   }
+}
+
+/** The caller's messages have failed, maybe with the failure of another call: its fate is not this one's, of which headers were sent. */
+function sourceFailed(thrown: unknown): ConnectError {
+  const error = ConnectError.from(thrown, Code.Unknown);
+  if (callFate(error) === "maybe-processed") return error;
+  return markMaybeProcessed(new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error));
 }
 
 function turn(clock: ClientCalls["clock"]): Promise<void> {

@@ -59,6 +59,8 @@ export class OutlierDetection {
   #bad: readonly Track[] = [];
   #isPanic = false;
   #hasProbes = false;
+  /** Somebody was left out, or is no longer, since `onChange` was called. */
+  #hasChanged = false;
   #cancelLook: (() => void) | undefined;
   #looks = 0;
   #quiet = 0;
@@ -302,6 +304,7 @@ export class OutlierDetection {
   /** Nothing is held against it any more. */
   #clear(track: Track): void {
     if (track.bad === undefined) return;
+    if (track.isEjected) this.#hasChanged = true;
     track.bad = undefined;
     track.run = 0;
     track.isEjected = false;
@@ -327,6 +330,7 @@ export class OutlierDetection {
       const wasEjected = track.isEjected;
       // Without a connection nothing is picked there anyhow.
       track.isEjected = ejected.has(track) || (!track.isReady && wasEjected);
+      if (wasEjected !== track.isEjected) this.#hasChanged = true;
       if (wasEjected || !track.isEjected) continue;
       const { url, id } = track.watched.endpoint;
       logger.warn("endpoint ejected", { endpoint: url, id, fault: track.bad?.fault, failures: track.run });
@@ -335,8 +339,11 @@ export class OutlierDetection {
       logger.warn("most endpoints look bad: all are called", { bad: bad.map(({ watched }) => watched.endpoint.id) });
     }
     this.#isPanic = isPanic;
+    const hadProbes = this.#hasProbes;
     this.#hasProbes = this.#bad.some((track) => track.isEjected && track.bad?.phase === "probing");
-    this.#parts.onChange();
+    const hasChanged = this.#hasChanged || hadProbes !== this.#hasProbes;
+    this.#hasChanged = false;
+    if (hasChanged) this.#parts.onChange();
   }
 
   // Looking at calls under way.

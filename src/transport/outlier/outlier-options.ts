@@ -55,7 +55,7 @@ export interface OutlierDetectionOptions {
   readonly consecutiveFailures?: number | false;
   /** How long a PING may take that is sent after a call's deadline has passed without an answer, before the endpoint is ejected; false: none is sent. Default 1000. */
   readonly pingTimeoutMs?: number | false;
-  /** Slow endpoints; false: they stay. Default: on. */
+  /** Slow endpoints; false: they stay. Default: on where calls go round; with a `balancer` of your own, off. */
   readonly latency?: LatencyOutlierOptions | false;
   /** Default: not by success rate. */
   readonly successRate?: SuccessRateOptions | undefined;

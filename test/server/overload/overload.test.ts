@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import type { OverloadOptions } from "../../../src/server/overload/overload-options.ts";
 import { serve } from "../../../src/server/serve.ts";
@@ -149,11 +154,12 @@ for (const http2 of http2Kinds) {
       const first = unary(session);
       await scene.running(1);
       const baseUrl = scene.url;
+      const sessionManager = new Http2SessionManager(baseUrl);
       for (const httpVersion of ["1.1", "2"] as const) {
         for (const transport of [
-          createConnectTransport({ baseUrl, httpVersion }),
-          createConnectTransport({ baseUrl, httpVersion, useBinaryFormat: true }),
-          createGrpcWebTransport({ baseUrl, httpVersion }),
+          createConnectTransport({ baseUrl, httpVersion, sessionManager }),
+          createConnectTransport({ baseUrl, httpVersion, sessionManager, useBinaryFormat: true }),
+          createGrpcWebTransport({ baseUrl, httpVersion, sessionManager }),
         ]) {
           const client = createClient(EchoService, transport);
           const isRefused = (error: unknown): boolean => {
@@ -180,6 +186,7 @@ for (const http2 of http2Kinds) {
       assert.equal((await answered).text, "y");
       await scene.running(0);
       session.destroy();
+      sessionManager.abort();
       await scene.server.close();
     });
 
@@ -191,7 +198,8 @@ for (const http2 of http2Kinds) {
       const session = await openSession(scene.url);
       const first = unary(session);
       await scene.running(1);
-      const transport = createGrpcTransport({ baseUrl: scene.url });
+      const sessionManager = new Http2SessionManager(scene.url);
+      const transport = createGrpcTransport({ baseUrl: scene.url, sessionManager });
       assert.equal((await createClient(Health, transport).check({})).status, 1);
       const answers: string[] = [];
       for await (const { text } of createClient(EchoService, transport).bidi(requestsOf("a", "b"))) answers.push(text);
@@ -200,6 +208,7 @@ for (const http2 of http2Kinds) {
       scene.release();
       await first;
       session.destroy();
+      sessionManager.abort();
       await scene.server.close();
     });
 
@@ -209,7 +218,8 @@ for (const http2 of http2Kinds) {
         [0, 0],
       ] as const) {
         const scene = await openHeld({ maxConcurrentCalls: 3, streamWeight }, { http2 });
-        const client = createClient(EchoService, createGrpcTransport({ baseUrl: scene.url }));
+        const sessionManager = new Http2SessionManager(scene.url);
+        const client = createClient(EchoService, createGrpcTransport({ baseUrl: scene.url, sessionManager }));
         const end = Promise.withResolvers<void>();
         const requests = async function* () {
           yield { text: "a" };
@@ -221,6 +231,7 @@ for (const http2 of http2Kinds) {
         end.resolve();
         await answers.next();
         await scene.running(0);
+        sessionManager.abort();
         await scene.server.close();
       }
     });
