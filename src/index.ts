@@ -10,7 +10,7 @@ export {
   type ConsulTransportSettings,
   createConsulTransport,
 } from "./client/create-consul-transport.ts";
-export { type CallFate, callFate, markUnprocessed } from "./core/call-fate.ts";
+export { type CallFate, callFate, markAnswered, markUnprocessed, type Unprocessed } from "./core/call-fate.ts";
 export { createHelloClient, type HelloClient, type HelloClientOptions } from "./hello/create-hello-client.ts";
 export { createStoredResolver, type StoredResolverOptions, type StoredUse } from "./resolver/stored-resolver.ts";
 export { type ParsedTarget, parseTarget } from "./resolver/target.ts";
@@ -27,6 +27,7 @@ export {
   discoveryInterceptor,
 } from "./transport/discovery-interceptor.ts";
 export type { ShrinkHoldOptions } from "./transport/endpoint-belief.ts";
+export { callAttempts } from "./transport/retry/call-attempts.ts";
 export type {
   ServiceConfigListener,
   ServiceConfigSource,
@@ -45,6 +46,8 @@ export type {
   ServiceConfigJson,
 } from "./transport/service-config/service-config-json.ts";
 export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/transport-status.ts";
+
+export { waitForReady } from "./transport/wait-for-ready.ts";
 
 // Serve: servers that announce themselves there.
 
