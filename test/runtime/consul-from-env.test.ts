@@ -263,7 +263,10 @@ test("a client from the environment takes certificates that were replaced, and f
   };
   const strict = { requestCert: true, rejectUnauthorized: true };
   await using before = await listening(createHttpsServer({ ...server, ca, ...strict }, answer), 0);
-  await using after = await listening(createHttpsServer({ ...renewedServer, ca: renewed.ca, ...strict }, answer), 0);
+  await using renewedAgent = await listening(
+    createHttpsServer({ ...renewedServer, ca: renewed.ca, ...strict }, answer),
+    0,
+  );
   // One address for both, as of an agent that was renewed while its clients were running.
   let target = before.port;
   const front = createServer((socket) => {
@@ -292,7 +295,7 @@ test("a client from the environment takes certificates that were replaced, and f
     (error: unknown) => String(error),
   );
   await until(() => held.length === 1);
-  target = after.port;
+  target = renewedAgent.port;
   // A key that is not the certificate's, and an authority that is none: the last good ones stay.
   file("turning.pem", stranger.cert);
   file("turning-ca.pem", renewed.ca);

@@ -1,5 +1,5 @@
-// `npm test`: every test file but for those of suites with a command of their own, on Bun, Deno and Node. Exit code 1 on any
-// failure, and where a runtime ran no test at all. Runs on Bun, and on Node 24.
+// `npm test`: every test file but for those of suites with a command of their own, on Bun, Deno and Node; `npm run e2e`: those of test/e2e. Exit
+// code 1 on any failure, and where a runtime ran no test at all. Runs on Bun, and on Node 24.
 
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -11,6 +11,7 @@ import { findRuntime, type RuntimeName, runtimeNames } from "./runtimes.ts";
 const outsideSuites = [
   "test/attacks/",
   "test/browser/",
+  "test/e2e/",
   "test/interop/",
   "test/matrix/",
   "test/outage/",
@@ -20,7 +21,8 @@ const outsideSuites = [
 
 const help = `npm test -- [--runtime bun|deno|node]... [--jobs N] [--timeout SECONDS] [PART-OF-A-PATH]...
 
-Runs the test files whose path holds one of the given parts (all without one) on the given runtimes (all three without).
+Runs the test files whose path holds one of the given parts (all without one) on the given runtimes (all three without). Suites with a command
+of their own are left out where no part names their folder: test/e2e/.
   --jobs N           files at a time; default: two more than there are cores, as tests mostly wait
   --timeout SECONDS  longest that one file may take; default 120`;
 
@@ -32,9 +34,10 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(options);
     return options === help ? 0 : 2;
   }
-  const files = findTestFiles("test", options.parts).filter(
-    (file) => !outsideSuites.some((folder) => file.startsWith(folder)),
-  );
+  const files = findTestFiles("test", options.parts).filter((file) => {
+    const suite = outsideSuites.find((folder) => file.startsWith(folder));
+    return suite === undefined || options.parts.some((part) => part.startsWith(suite));
+  });
   const runtimes = options.runtimes.map(findRuntime);
   const results = await runFiles(runtimes, files, options);
   if (findConsul() === undefined) {

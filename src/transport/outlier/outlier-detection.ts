@@ -1,5 +1,5 @@
 // Finds endpoints that are connected and answer badly, and lets them back when a probe says so: gRFC A50, and what fleets of two or three need
-// beside it. Says who is left out of the picking; picks nothing. Holds timers only while calls are made or somebody is left out.
+// beside it. Says who is left out of the picking; picks nothing. Holds timers only while calls are made or somebody looks bad.
 // https://github.com/grpc/proposal/blob/master/A50-xds-outlier-detection.md
 
 import type { PickResult } from "../../balancer/picker.ts";
@@ -8,10 +8,10 @@ import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Random } from "../../core/random.ts";
 import { callVerdict, wasSilent } from "./call-verdict.ts";
+import { CallWatch } from "./call-watch.ts";
 import { chooseEjected } from "./eject.ts";
-import { byFailurePercentage, bySuccessRate } from "./interval-algorithms.ts";
 import type { ResolvedOutlierDetection } from "./outlier-options.ts";
-import { type Badness, type Fault, latencyIntervalMs, Track, type Watched } from "./track.ts";
+import { type Badness, type Fault, Track, type Watched } from "./track.ts";
 
 /** What a detection is made with. */
 export interface OutlierDetectionParts {
@@ -34,14 +34,6 @@ export interface OutlierStanding {
   readonly isEjected: boolean;
 }
 
-/** How often calls under way are looked at. */
-const lookMs = 100;
-/** Looks without a call's end, with calls under way, after which a server is asked whether it is there. */
-const stalledLooks = 5;
-/** Intervals in a row in which calls must have been slow. */
-const slowIntervals = 3;
-/** Looks without any call after which we sleep. */
-const quietLooks = 20;
 /** The least time between two PINGs that nobody but us asked for: gRPC's servers count those that come too often (gRFC A8). */
 const askAgainMs = 5000;
 /** How long probes wait for calls that may be made twice, before any will do. */
@@ -61,15 +53,18 @@ export class OutlierDetection {
   #hasProbes = false;
   /** Somebody was left out, or is no longer, since `onChange` was called. */
   #hasChanged = false;
-  #cancelLook: (() => void) | undefined;
-  #looks = 0;
-  #quiet = 0;
-  #endedSum = -1;
-  #intervalSinceMs = 0;
+  readonly #watch: CallWatch;
 
   constructor(options: ResolvedOutlierDetection | undefined, parts: OutlierDetectionParts) {
     this.#options = options;
     this.#parts = parts;
+    this.#watch = new CallWatch({
+      ...parts,
+      tracks: () => this.#tracks.values(),
+      options: () => this.#options,
+      onFound: (track, fault, limitMs) => this.#find(track, fault, limitMs),
+      onStalled: (track) => this.#suspect(track),
+    });
   }
 
   /** Other options, from now on; undefined: nobody is left out any more. */
@@ -77,7 +72,7 @@ export class OutlierDetection {
     this.#options = options;
     if (options !== undefined) return;
     for (const track of this.#bad) this.#clear(track);
-    this.#stopLooking();
+    this.#watch.stop();
     this.#decide();
   }
 
@@ -122,7 +117,7 @@ export class OutlierDetection {
   }
 
   close(): void {
-    this.#stopLooking();
+    this.#watch.stop();
     for (const track of this.#tracks.values()) track.stop();
     this.#tracks.clear();
     this.#bad = [];
@@ -350,92 +345,11 @@ export class OutlierDetection {
 
   /** Whether `wake()` is wanted with the next call: there is somebody to compare with, and nobody looks. */
   get isAsleep(): boolean {
-    return this.#cancelLook === undefined && this.#options !== undefined && this.#connected() > 1;
+    return this.#watch.isAsleep && this.#options !== undefined && this.#connected() > 1;
   }
 
   /** Calls are made: looks at them until there are none. */
   wake(): void {
-    if (!this.isAsleep) return;
-    this.#quiet = 0;
-    this.#looks = 0;
-    this.#intervalSinceMs = this.#parts.clock.now();
-    for (const track of this.#tracks.values()) {
-      track.latency.restart(track.watched.counts.unaryEnded);
-      track.takeInterval();
-    }
-    this.#plan();
+    if (this.isAsleep) this.#watch.wake();
   }
-
-  #plan(): void {
-    this.#cancelLook = this.#parts.clock.schedule(lookMs, () => this.#look());
-  }
-
-  #stopLooking(): void {
-    this.#cancelLook?.();
-    this.#cancelLook = undefined;
-  }
-
-  #look(): void {
-    this.#cancelLook = undefined;
-    let active = 0;
-    let ended = 0;
-    const isIntervalOver = ++this.#looks % (latencyIntervalMs / lookMs) === 0;
-    for (const track of this.#tracks.values()) {
-      const { counts } = track.watched;
-      active += counts.unaryActive;
-      ended += counts.unaryEnded;
-      track.look(counts);
-      if (isIntervalOver) track.latency.close(counts.unaryEnded);
-      if (track.stalledLooks === stalledLooks) this.#suspect(track);
-    }
-    this.#quiet = active === 0 && ended === this.#endedSum ? this.#quiet + 1 : 0;
-    this.#endedSum = ended;
-    if (isIntervalOver) this.#judgeLatency();
-    const { clock, onSleep } = this.#parts;
-    if (clock.now() - this.#intervalSinceMs >= (this.#options?.intervalMs ?? Number.POSITIVE_INFINITY)) {
-      this.#intervalSinceMs = clock.now();
-      this.#judgeInterval();
-    }
-    if (this.#options === undefined || this.#connected() < 2) return;
-    if (this.#quiet >= quietLooks) onSleep();
-    else this.#plan();
-  }
-
-  #judgeLatency(): void {
-    const latency = this.#options?.latency;
-    if (latency === undefined) return;
-    const judged = [...this.#tracks.values()].filter((track) => track.isReady && track.bad === undefined);
-    const means = judged.map((track) => ({ track, meanMs: track.latency.meanMs }));
-    for (const { track, meanMs } of means) {
-      if (meanMs === undefined) continue;
-      const others = means.flatMap((other) =>
-        other.track === track || other.meanMs === undefined ? [] : [other.meanMs],
-      );
-      const medianMs = medianOf(others);
-      if (medianMs === undefined) continue;
-      const limitMs = Math.max(medianMs * latency.factor, medianMs + latency.floorMs);
-      if (meanMs > limitMs && track.latency.isSlowerThan(limitMs, slowIntervals)) this.#find(track, "latency", limitMs);
-    }
-  }
-
-  #judgeInterval(): void {
-    const { successRate, failurePercentage } = this.#options ?? {};
-    const calls = [...this.#tracks.values()].filter((track) => track.isReady).map((track) => track.takeInterval());
-    const { random } = this.#parts;
-    const found = (fault: Fault, percent: number, outliers: readonly { readonly track: Track }[]) => {
-      for (const { track } of outliers) if (random() * 100 < percent) this.#find(track, fault);
-    };
-    if (successRate !== undefined) {
-      found("success rate", successRate.enforcementPercent, bySuccessRate(calls, successRate));
-    }
-    if (failurePercentage !== undefined) {
-      const outliers = byFailurePercentage(calls, failurePercentage);
-      found("failure percentage", failurePercentage.enforcementPercent, outliers);
-    }
-  }
-}
-
-/** The lower one of two in the middle. */
-function medianOf(values: readonly number[]): number | undefined {
-  return values.toSorted((a, b) => a - b)[(values.length - 1) >> 1];
 }
