@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createClient } from "@connectrpc/connect";
+import { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
+import { createConsulTransport } from "../../src/client/create-consul-transport.ts";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
 import { createConsulResolver } from "../../src/resolver/consul-resolver.ts";
 import type { ResolverSnapshot } from "../../src/resolver/resolver.ts";
@@ -126,6 +129,35 @@ test("createConsulResolver() says of an empty list what the token may lack", asy
   assert.equal(await why(newer.address, "strong", "Nobody"), undefined);
   assert.equal(await why(open.address), undefined);
   assert.equal(await why(newer.address, "strong"), undefined);
+});
+
+test("a call that finds no instance says what the token may lack", async () => {
+  await using agent = await startEmbeddedConsul({
+    compat: "1.22",
+    tokens: [{ secret: "s", management: true }, { secret: "weak" }],
+  });
+  await createConsulClient({ address: agent.address, token: "s" }).agent.registerService(hello);
+  const consul = { address: agent.address, token: "weak" };
+  await using transport = createConsulTransport({ service: "Hello", consul, waitTimeoutMs: 100 });
+  await assert.rejects(
+    createClient(HelloService, transport).sayHello({}, { timeoutMs: 2000 }),
+    /lists none: it hides instances from this token, which needs service:read and node:read/,
+  );
+});
+
+test("watch() of a key goes on while there is no leader", async () => {
+  await using agent = await startEmbeddedConsul();
+  const { kv } = createConsulClient(agent.address);
+  await kv.put("key", "one");
+  agent.loseLeader();
+  const values: string[] = [];
+  for await (const entry of kv.watch("key")) {
+    values.push(new TextDecoder().decode(entry?.value));
+    if (values.length === 2) break;
+    agent.electLeader();
+    await kv.put("key", "two");
+  }
+  assert.deepEqual(values, ["one", "two"]);
 });
 
 test("createConsulResolver() keeps its instances while a real cluster loses its leader and its quorum", {
