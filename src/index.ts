@@ -27,6 +27,14 @@ export {
   discoveryInterceptor,
 } from "./transport/discovery-interceptor.ts";
 export type { ShrinkHoldOptions } from "./transport/endpoint-belief.ts";
+export type { HealthCheckOptions } from "./transport/health-watch.ts";
+export type {
+  FailurePercentageOptions,
+  LatencyOutlierOptions,
+  OutlierDetectionOptions,
+  SuccessRateOptions,
+} from "./transport/outlier/outlier-options.ts";
+export type { ReadinessOptions } from "./transport/readiness-options.ts";
 export { callAttempts } from "./transport/retry/call-attempts.ts";
 export type {
   ServiceConfigListener,
@@ -127,6 +135,7 @@ export type { StaticEndpoint } from "./resolver/static-endpoint.ts";
 export { createStaticResolver, type StaticResolver } from "./resolver/static-resolver.ts";
 export { type ServiceUpdate, type WatchServiceOptions, watchService } from "./resolver/watch-service.ts";
 export type {
+  CallCounts,
   Connection,
   ConnectionListener,
   ConnectionState,
