@@ -78,12 +78,15 @@ export type { AdvertiseOptions } from "./server/announced-address.ts";
 export type { Authorize, AuthorizeCall } from "./server/authorize.ts";
 export type { ServerConnectionOptions, ServerKeepaliveOptions } from "./server/connection-options.ts";
 export type { CorsOptions } from "./server/cors-options.ts";
+export { drainSignal } from "./server/drain-signal.ts";
 export type { HealthReporter, ServingStatus } from "./server/health-status.ts";
 export { ListenError, type ListenErrorDetails } from "./server/listen-error.ts";
+export type { OverloadStats } from "./server/overload/call-queue.ts";
+export type { OverloadOptions } from "./server/overload/overload-options.ts";
 export { callPeer, type Peer } from "./server/peer.ts";
 export { serve } from "./server/serve.ts";
 export type { ServeOptions, ServiceOptions } from "./server/serve-options.ts";
-export type { DrainReport, Server, ServerAddress, ServerState } from "./server/server.ts";
+export type { DrainReport, Server, ServerAddress, ServerState, ServerStats } from "./server/server.ts";
 export type { ServiceModule } from "./server/service-module.ts";
 export type { ServerTlsOptions } from "./server/tls-front.ts";
 

@@ -21,7 +21,9 @@ const faults: ReadonlySet<Code> = new Set([
 /** Reads the failure of one attempt. */
 export function callVerdict(error: unknown, fate: CallFate): CallVerdict {
   if (fate === "unprocessed") return "nothing";
-  const { code } = ConnectError.from(error);
+  const { code, metadata } = ConnectError.from(error);
+  // A server that sheds load says when to come again: it works, and its load would only fall on the others.
+  if (fate === "answered" && code === Code.Unavailable && metadata.has("grpc-retry-pushback-ms")) return "fine";
   if (faults.has(code)) return "fault";
   // Without an answer, all else is the caller's doing: it gave up, or did not like what came.
   return fate === "answered" ? "fine" : "nothing";
