@@ -62,7 +62,11 @@ function followerOf(
   const name = JSON.stringify([client.identity, key, datacenter, consistency, waitMs]);
   let follower = followers.get(name);
   if (follower === undefined) {
-    follower = open(() => followers.delete(name));
+    const opened = open(() => {
+      // Whoever ends twice must not end what came after.
+      if (followers.get(name) === opened) followers.delete(name);
+    });
+    follower = opened;
     followers.set(name, follower);
   }
   return follower;

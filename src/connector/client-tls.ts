@@ -1,22 +1,15 @@
 // A client's TLS, from options to what node:tls is told for one connection: who we are, whom we trust, and who the server has to be. Opens nothing.
 
 import { isIP } from "node:net";
-import {
-  type ConnectionOptions,
-  checkServerIdentity,
-  createSecureContext,
-  type PeerCertificate,
-  type SecureContextOptions,
-} from "node:tls";
+import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { Clock } from "../core/clock.ts";
 import { describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { stripBrackets } from "../core/host-port.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type CertificateNames, readCertificateNames } from "../runtime/certificate-names.ts";
-import { toNodePem } from "../runtime/check-certificates.ts";
-import { spiffeIdOf } from "../runtime/peer-identity.ts";
-import { createCredentialsSource, type TlsCredentials } from "../runtime/tls-credentials.ts";
+import { isSpiffeId, spiffeIdOf } from "../runtime/peer-identity.ts";
+import { createCredentialsSource, type TlsCredentials, toSecureContext } from "../runtime/tls-credentials.ts";
 
 /** What a client may be told of an endpoint's identity: one for all, or by endpoint. */
 type ByEndpoint<T> = T | ((endpoint: Endpoint) => T);
@@ -81,11 +74,6 @@ export function createClientTls(
   if (spiffeId !== undefined && typeof spiffeId !== "function") checkSpiffeIds(spiffeId);
   const action = "create connector";
   const source = createCredentialsSource(tls, { action, logger, ...(clock === undefined ? {} : { clock }) });
-  try {
-    createSecureContext(toSecureContext(source.current));
-  } catch (cause) {
-    throw new TypeError('Cannot create connector as "tls" must hold certificates and a key in PEM', { cause });
-  }
   return {
     connectionOptions(endpoint) {
       const name = byEndpoint(serverName, endpoint);
@@ -105,14 +93,6 @@ export function createClientTls(
   };
 }
 
-function toSecureContext({ ca, cert, key }: TlsCredentials): SecureContextOptions {
-  return {
-    ...(ca === undefined ? {} : { ca: [ca].flat().map((one) => toNodePem(one)) }),
-    ...(cert === undefined ? {} : { cert: toNodePem(cert) }),
-    ...(key === undefined ? {} : { key: toNodePem(key) }),
-  };
-}
-
 function byEndpoint<T>(value: ByEndpoint<T> | undefined, endpoint: Endpoint): T | undefined {
   return typeof value === "function" ? (value as (endpoint: Endpoint) => T)(endpoint) : value;
 }
@@ -123,9 +103,18 @@ function nameOf(host: string, name: string | undefined): { servername?: string }
   return isIP(host) === 0 ? { servername: host } : {};
 }
 
-/** By the runtime's own rules, RFC 6125; in our words, as the runtimes' differ. */
+/**
+ * By the runtime's own rules, RFC 6125; in our words, as the runtimes' differ. Not by the subject, in which the runtimes look where no DNS name is
+ * (RFC 9525, section 2: it is free text), and not by names that hold what the runtimes' own text parts names by, as Deno's does not quote
+ * them (2.9.6).
+ */
 function checkServerName(url: string, name: string, certificate: PeerCertificate): Error | undefined {
-  const cause = checkServerIdentity(name, certificate);
+  const { dnsNames, ipAddresses } = namesOf(certificate);
+  const names = [
+    ...dnsNames.filter((dnsName) => /^[\w.*-]+$/.test(dnsName)).map((dnsName) => `DNS:${dnsName}`),
+    ...ipAddresses.map((address) => `IP Address:${address}`),
+  ];
+  const cause = checkServerIdentity(name, { ...noSubject, subjectaltname: names.join(", ") });
   return cause === undefined ? undefined : mismatch(url, `"${name}"`, certificate, cause);
 }
 
@@ -144,6 +133,7 @@ function mismatch(url: string, expected: string, certificate: PeerCertificate, c
   return new Error(message, cause === undefined ? undefined : { cause });
 }
 
+const noSubject = { subject: {} } as PeerCertificate;
 const noNames: CertificateNames = { dnsNames: [], uris: [], ipAddresses: [] };
 
 function namesOf({ raw }: PeerCertificate): CertificateNames {
@@ -161,12 +151,9 @@ function checkName(name: unknown): void {
   );
 }
 
-/** https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md#2-spiffe-identity: the trust domain in small letters, and no slash at the end. */
-const spiffePattern = /^spiffe:\/\/[a-z0-9._-]+(\/[a-zA-Z0-9._-]+)*$/;
-
 function checkSpiffeIds(ids: unknown): void {
   const all: readonly unknown[] = [ids].flat();
-  const bad = all.length === 0 ? ids : all.find((id) => typeof id !== "string" || !spiffePattern.test(id));
+  const bad = all.length === 0 ? ids : all.find((id) => typeof id !== "string" || !isSpiffeId(id));
   if (bad === undefined) return;
   const rule = "must be like spiffe://example.org/ns/default/svc/billing";
   throw new TypeError(`Cannot create connector as "tls.spiffeId" ${rule}: received ${describeValue(bad)}`);

@@ -80,6 +80,7 @@ export function sendHttp2Request(
     const body = new StreamBody(stream);
     const trailer = new Headers();
     let isComplete = false;
+    let isAnswered = false;
     let streamError: unknown;
 
     const fail = (error: unknown) => {
@@ -95,6 +96,7 @@ export function sendHttp2Request(
     signal?.addEventListener("abort", onAbort, { once: true });
 
     stream.on("response", (headers) => {
+      isAnswered = true;
       // Trailers-only: the one block of headers says it all.
       if (headers["grpc-status"] !== undefined) isComplete = true;
       resolve({ status: Number(headers[":status"] ?? 0), header: toHeaders(headers), body, trailer });
@@ -119,19 +121,26 @@ export function sendHttp2Request(
       context.onClosed();
       if (isComplete) body.end();
       // A lost connection closes its streams before itself on some runtimes: one turn later it is plain which of the two happened.
-      else setImmediate(() => fail(explainClose(stream, context, streamError)));
+      else setImmediate(() => fail(explainClose(stream, context, isAnswered, streamError)));
     });
     void sendBody(request.body, stream);
   });
 }
 
 /** What an incomplete stream means, by what happened to the stream and to the connection under it. */
-function explainClose(stream: http2.ClientHttp2Stream, context: Http2RequestContext, error: unknown): ConnectError {
+function explainClose(
+  stream: http2.ClientHttp2Stream,
+  context: Http2RequestContext,
+  isAnswered: boolean,
+  error: unknown,
+): ConnectError {
   const lastId = context.goawayLastId();
   const wasNeverSent = stream.id === undefined;
   const isAboveGoaway = lastId !== undefined && stream.id !== undefined && stream.id > lastId;
-  // RFC 9113 section 8.7: REFUSED_STREAM and GOAWAY guarantee that the request was not processed.
-  if (wasNeverSent || isAboveGoaway || stream.rstCode === NGHTTP2_REFUSED_STREAM) {
+  const isRefused = wasNeverSent || isAboveGoaway || stream.rstCode === NGHTTP2_REFUSED_STREAM;
+  // RFC 9113 section 8.7: REFUSED_STREAM and GOAWAY guarantee that the request was not processed. Whoever has begun to answer has seen it,
+  // whatever it says now.
+  if (isRefused && !isAnswered) {
     const refusal = brokenOff(context, error ?? new Error("the peer refused the call"));
     const isAlone = !wasNeverSent && !isAboveGoaway;
     return markUnprocessed(refusal, wasNeverSent ? "never-sent" : "refused", isAlone ? undefined : context.session);

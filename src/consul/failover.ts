@@ -17,6 +17,9 @@ interface Agent {
   readonly waiting: Set<AbortController>;
 }
 
+/** The most that a read waits for an agent while there is another to ask. */
+const longestShareMs = 2000;
+
 /** What a read that waits at a silent agent is told to leave with. */
 const left = new Error("The agent was found silent");
 
@@ -25,7 +28,7 @@ const left = new Error("The agent was found silent");
  *
  * A read goes to the agent that is in use: the first, until it gives no answer, or one with status 429 or 5xx. Then the others are asked at
  * once, each once, and the one that answers stays in use until it fails itself: nobody returns to an agent because it is back. The time
- * limit of a read that does not block covers all of them. One that blocks is repeated elsewhere without its index, as an index says
+ * limit of a read that does not block covers all of them; none but the last gets more than 2 s of it. One that blocks is repeated elsewhere without its index, as an index says
  * nothing there. Where all fail, the error says so of each.
  *
  * A write is sent once, to the agent in use; one that gets no answer moves the next request on. What is asked under /v1/agent goes to the
@@ -103,8 +106,10 @@ export function createFailover(options: readonly [AgentOptions, ...AgentOptions[
         if (mayWait) return await sendWaiting(agent, request);
         const nowMs = clock.now();
         deadlineMs ??= nowMs + limitOf(request, commonTimeoutMs);
-        // A fair share of the time that is left, so that a silent agent does not use it up.
-        const shareMs = Math.max((deadlineMs - nowMs) / (agents.length - tried.size + 1), 1);
+        // A fair share of the time that is left, so that a silent agent does not use it up: all of it for the last one.
+        const leftMs = deadlineMs - nowMs;
+        const others = agents.length - tried.size;
+        const shareMs = Math.max(others === 0 ? leftMs : Math.min(leftMs / (others + 1), longestShareMs), 1);
         const answer = await agent.send({
           ...withoutWait(request),
           options: { ...request.options, timeoutMs: shareMs },

@@ -65,10 +65,14 @@ export function createLeaderlessReads<T>(
   const readStale = async (what: QueryOptions, error: unknown): Promise<QueryResult<T>> => {
     const result = await read({ ...what, consistency: "stale" });
     const confirmedAtMs = confirmedAt(result, clock.now());
-    if (confirmedAtMs < knownAtMs - toleranceMs || isBefore(result.index, knownIndex)) throw error;
+    const leader = result.knownLeader !== false;
+    if (confirmedAtMs < knownAtMs - toleranceMs || isBefore(result.index, knownIndex)) {
+      // Of servers that were set up anew every answer is older than what is known, but for their leader's.
+      if (leader) note(true);
+      throw error;
+    }
     knownIndex = result.index;
     knownAtMs = Math.max(knownAtMs, confirmedAtMs);
-    const leader = result.knownLeader !== false;
     note(leader);
     // Without an index the next read, by default consistency, is answered at once.
     return leader ? { ...result, index: undefined } : result;

@@ -68,6 +68,11 @@ export function markUnsendable<E extends object>(error: E): E {
   return mark(error, { fate: "unprocessed", wasRefused: false, isHopeless: true, cutBy: undefined });
 }
 
+/** Whether a fate was recorded on the error itself: that of an error it wraps may be another call's. */
+export function isMarked(error: object): boolean {
+  return facts.has(error);
+}
+
 /** Whether the call reached a server that turned it away: such attempts count against a retry budget, those that were never sent do not. */
 export function wasRefused(error: unknown): boolean {
   return factsOf(error)?.wasRefused ?? false;

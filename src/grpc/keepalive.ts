@@ -21,6 +21,9 @@ export interface KeepaliveParts {
 /** Looks a few times within `timeMs` whether anything came, as that costs less than to note the time of every frame. */
 const looks = 4;
 
+/** And so often for the answer. */
+const steps = 2;
+
 /** One connection's keepalive. Holds one timer from `start()` to `stop()`, none while it sleeps. */
 export class Keepalive {
   readonly #parts: KeepaliveParts;
@@ -93,13 +96,23 @@ export class Keepalive {
     this.hasAsked = true;
     this.#hasHeard();
     this.#parts.connection.ping(() => this.#listen());
-    this.#schedule(this.#parts.timeoutMs, () => {
-      if (this.#hasHeard()) {
-        this.#listen();
-        return;
+    this.#await(steps);
+  }
+
+  /** In two steps, so that what has come by then is read before the second, and none of it while we ourselves stand still: frozen, or asleep. */
+  #await(stepsLeft: number): void {
+    const { clock, timeoutMs } = this.#parts;
+    const stepMs = timeoutMs / steps;
+    const dueMs = clock.now() + stepMs;
+    this.#schedule(stepMs, () => {
+      const wasLate = clock.now() - dueMs > stepMs;
+      if (this.#hasHeard()) this.#listen();
+      else if (wasLate) this.#await(steps);
+      else if (stepsLeft > 1) this.#await(stepsLeft - 1);
+      else {
+        this.stop();
+        this.#parts.onDead();
       }
-      this.stop();
-      this.#parts.onDead();
     });
   }
 }

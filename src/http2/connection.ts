@@ -328,9 +328,11 @@ export class Http2Connection implements SenderOwner {
     if (!this.#over) this.#inbound.control.pings.send(onAnswer);
   }
 
-  /** The socket is gone: resets all streams. Those whose headers never left are unprocessed. No callback comes afterwards. */
+  /** The socket is gone: resets all streams. Those whose headers never left are unprocessed, and leave no more. No callback comes afterwards. */
   abort(code: number): void {
     if (this.#over) return;
+    // Before anybody is told: whoever hears that a call was not sent may send it elsewhere.
+    if (this.#isClient && this.#lastWrittenId > this.#lastFlushedId) this.#sender.writable = false;
     this.#stop();
     this.#resetAll(code);
   }

@@ -33,8 +33,10 @@ export interface HomesOptions {
 export interface Homes {
   /** The agent to register with. */
   readonly current: ConsulClient;
-  /** Whether there is another one to go to. */
-  readonly isAlone: boolean;
+  /** How many there are. */
+  readonly count: number;
+  /** Milliseconds that the one in use may take to accept a registration; undefined where there is no other to go to. */
+  readonly patienceMs: number | undefined;
   /** Agents that may still have the instance, the one in use aside. */
   readonly left: readonly ConsulClient[];
   /** Whether the one in use was ever sent a registration. */
@@ -48,8 +50,8 @@ export interface Homes {
   /** The one in use lists the instance as registered: takes it out of the others, in its own time. Not while others may still be needed. */
   settle(): void;
   /**
-   * Goes on to the next agent where this one has accepted nothing for too long; whether it did. Not for an `error` that is a refusal: the
-   * others would refuse as well. Undefined: nothing was heard.
+   * Goes on to the next agent where this one has accepted nothing for too long, or fails and never had us; whether it did. Not for an `error`
+   * that is a refusal: the others would refuse as well. Undefined: nothing was heard.
    */
   moveIfOverdue(error: unknown): boolean;
 }
@@ -60,6 +62,8 @@ export interface Homes {
  */
 const unseenMs = 120_000;
 const longestPauseMs = 60_000;
+/** How long an agent that never had the instance may take to say something. */
+const newcomerPatienceMs = 3000;
 const deregisterTimeoutMs = 30_000;
 
 /** Creates the agents of one instance, in the order of the client's addresses. */
@@ -68,6 +72,10 @@ export function createHomes(options: HomesOptions): Homes {
   const homes = eachAgent(client);
   const sent = new Set<ConsulClient>();
   const left = new Set<ConsulClient>();
+  /** Agents that have accepted us at some time. */
+  const accepted = new Set<ConsulClient>();
+  /** Moves since one did. */
+  let moves = 0;
   /** Agents that are being taken leave of. */
   const leaving = new Set<ConsulClient>();
   let current: ConsulClient = homes[0];
@@ -116,7 +124,11 @@ export function createHomes(options: HomesOptions): Homes {
     get current() {
       return current;
     },
-    isAlone: homes.length === 1,
+    count: homes.length,
+    get patienceMs() {
+      if (homes.length === 1) return undefined;
+      return accepted.has(current) ? failoverAfterMs : Math.min(failoverAfterMs, newcomerPatienceMs);
+    },
     get left() {
       return [...left];
     },
@@ -130,6 +142,8 @@ export function createHomes(options: HomesOptions): Homes {
       sent.add(current);
     },
     noteAccepted() {
+      accepted.add(current);
+      moves = 0;
       acceptedAtMs = clock.now();
     },
     settle() {
@@ -144,16 +158,22 @@ export function createHomes(options: HomesOptions): Homes {
       }
     },
     moveIfOverdue(error) {
-      if (homes.length === 1 || signal.aborted || clock.now() - acceptedAtMs < failoverAfterMs) return false;
+      if (homes.length === 1 || signal.aborted) return false;
       if (error !== undefined && !isAgentsFault(error)) return false;
+      // Whoever never had us holds nothing that would be in two places.
+      const isNewcomer = error !== undefined && !accepted.has(current);
+      if (!isNewcomer && clock.now() - acceptedAtMs < failoverAfterMs) return false;
       const next = homes[(homes.indexOf(current) + 1) % homes.length] ?? current;
-      logger.warn("Registering with another Consul agent", {
-        service: name,
-        id,
-        from: current.address,
-        consul: next.address,
-        ...(error === undefined ? {} : { error }),
-      });
+      // Once each, where none of them is there.
+      if (moves++ < homes.length) {
+        logger.warn("Registering with another Consul agent", {
+          service: name,
+          id,
+          from: current.address,
+          consul: next.address,
+          ...(error === undefined ? {} : { error }),
+        });
+      }
       if (sent.has(current)) left.add(current);
       left.delete(next);
       current = next;

@@ -3,8 +3,8 @@
 
 import { ConsulError } from "../consul/consul-error.ts";
 
-/** Tells Consul. */
-export type SendMaintenance = (enable: boolean, reason: string) => Promise<void>;
+/** Tells Consul. Aborted where the instance is to be registered anew, or is no more. */
+export type SendMaintenance = (enable: boolean, reason: string, signal: AbortSignal) => Promise<void>;
 
 /** A wish and what has become of it. */
 export interface MaintenanceWish {
@@ -14,7 +14,7 @@ export interface MaintenanceWish {
   ask(enable: boolean, reason: string, online: boolean): Promise<void>;
   /** Sends what is wished but not in force. Rejects when that failed and the wish stands. */
   fulfil(): Promise<void>;
-  /** Consul has forgotten the instance, its maintenance with it. */
+  /** The instance is registered anew, here or elsewhere: its maintenance is no more. What is on its way is given up, and sent again by `fulfil`. */
   forget(): void;
   /** Nothing is wished any more; everyone who waits is told `error`. */
   end(error: unknown): void;
@@ -34,6 +34,7 @@ export function createMaintenanceWish(send: SendMaintenance): MaintenanceWish {
   let version = 0;
   let versionInForce = 0;
   let sending: Promise<void> | undefined;
+  let abort = new AbortController();
   let waiters: readonly Waiter[] = [];
 
   const settle = (upTo: number, tell: (waiter: Waiter) => void): void => {
@@ -42,14 +43,15 @@ export function createMaintenanceWish(send: SendMaintenance): MaintenanceWish {
     for (const waiter of due) tell(waiter);
   };
 
-  const sendAll = async (): Promise<void> => {
+  const sendAll = async (signal: AbortSignal): Promise<void> => {
     while (versionInForce !== version) {
       const sent = version;
       const { enable, reason } = wished;
       try {
-        await send(enable, reason);
+        await send(enable, reason, signal);
+        signal.throwIfAborted();
       } catch (error) {
-        if (!isRefusal(error)) throw error;
+        if (signal.aborted || !isRefusal(error)) throw error;
         if (version === sent) wished = { enable: reasonInForce !== undefined, reason: reasonInForce ?? "" };
         versionInForce = sent;
         settle(sent, (waiter) => waiter.reject(error));
@@ -62,10 +64,19 @@ export function createMaintenanceWish(send: SendMaintenance): MaintenanceWish {
   };
 
   const fulfil = (): Promise<void> => {
-    sending ??= sendAll().finally(() => {
-      sending = undefined;
+    if (sending !== undefined) return sending;
+    const { signal } = abort;
+    const sendingNow = sendAll(signal).finally(() => {
+      if (!signal.aborted) sending = undefined;
     });
-    return sending;
+    sending = sendingNow;
+    return sendingNow;
+  };
+
+  const giveUp = (reason: unknown): void => {
+    abort.abort(reason);
+    abort = new AbortController();
+    sending = undefined;
   };
 
   return {
@@ -84,10 +95,12 @@ export function createMaintenanceWish(send: SendMaintenance): MaintenanceWish {
     },
     fulfil,
     forget() {
+      giveUp(new Error("The instance is registered anew"));
       reasonInForce = undefined;
       if (wished.enable) version++;
     },
     end(error) {
+      giveUp(error);
       versionInForce = version;
       settle(version, (waiter) => waiter.reject(error));
     },

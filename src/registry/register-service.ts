@@ -87,12 +87,8 @@ class KeptRegistration implements Registration {
       { failed: "Cannot change maintenance in Consul, trying on", worked: "Changed maintenance in Consul" },
       fields,
     );
-    this.#wish = createMaintenanceWish((enable, reason) =>
-      this.#homes.current.agent.serviceMaintenance(id, enable, {
-        reason,
-        signal: this.#ended.signal,
-        timeoutMs: writeTimeoutMs,
-      }),
+    this.#wish = createMaintenanceWish((enable, reason, signal) =>
+      this.#homes.current.agent.serviceMaintenance(id, enable, { reason, signal, timeoutMs: writeTimeoutMs }),
     );
     this.#homes = createHomes({
       client,
@@ -172,6 +168,7 @@ class KeptRegistration implements Registration {
     let lastError: unknown;
     for (let attempts = 1; ; attempts++) {
       this.#state = { type: "registering", attempts, ...(attempts > 1 && { lastError }) };
+      let pauseMs: number;
       try {
         await this.#putRegistration();
         // Before the first pass, lest an instance in maintenance be called for a moment.
@@ -182,10 +179,17 @@ class KeptRegistration implements Registration {
         lastError = error;
         this.#state = { type: "registering", attempts, lastError };
         this.#trouble.failed(error);
-        if (this.#homes.moveIfOverdue(error)) backoff.reset();
+        const hasMoved = this.#homes.moveIfOverdue(error);
+        if (hasMoved && attempts < this.#homes.count) {
+          // Each agent soon for the first time; again at our own pace.
+          backoff.reset();
+          pauseMs = backoff.next();
+        } else {
+          pauseMs = Math.max(backoff.next(), askedPause(error, maxMs));
+        }
       }
       try {
-        await sleep(Math.max(backoff.next(), askedPause(lastError, maxMs)), clock, this.#ended.signal);
+        await sleep(pauseMs, clock, this.#ended.signal);
       } catch {
         return;
       }
@@ -204,12 +208,12 @@ class KeptRegistration implements Registration {
   async #putRegistration(): Promise<void> {
     // Later ones must not remove the maintenance that an operator has set meanwhile.
     const replaceExistingChecks = !this.#accepted.has(this.#homes.current);
-    const { isAlone, current } = this.#homes;
+    const { patienceMs, current } = this.#homes;
     this.#homes.noteSent();
     this.#put = current.agent.registerService(registrationBody(this.#settings), {
       replaceExistingChecks,
       signal: this.#putAbort.signal,
-      timeoutMs: isAlone ? writeTimeoutMs : Math.min(writeTimeoutMs, this.#settings.failoverAfterMs),
+      timeoutMs: Math.min(writeTimeoutMs, patienceMs ?? writeTimeoutMs),
     });
     try {
       await this.#put;

@@ -2,6 +2,7 @@
 // Opens nothing by itself; its first true answer puts an end to what was stored.
 
 import { type Clock, systemClock } from "../core/clock.ts";
+import { describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { EndpointStore } from "../core/endpoint-store.ts";
 import { isObject } from "../core/json-shape.ts";
@@ -44,7 +45,7 @@ type Settings = Required<StoredResolverOptions>;
 /**
  * Creates a resolver that lists what `resolver` lists, and saves it. Until that one has answered for the first time, it lists what the store
  * has, marked stale and with its true age; after, what the store has counts for nothing. An empty list is never saved. A store
- * that fails is logged, and costs nothing else. Throws RangeError for times that are none.
+ * that fails is logged, and costs nothing else. Throws RangeError for times that are none, TypeError for a store without `load` and `save`.
  */
 export function createStoredResolver(options: StoredResolverOptions): Resolver {
   const { resolver } = options;
@@ -62,6 +63,14 @@ export function createStoredResolver(options: StoredResolverOptions): Resolver {
     const value: unknown = settings[name];
     if (typeof value === "number" && value >= 0) continue;
     throw new RangeError(`Cannot store endpoints as "${name}" must be >= 0: received ${String(value)}`);
+  }
+  // Whoever calls from JavaScript may give a path: that would be found out, and logged, with every load and save.
+  const store: unknown = settings.store;
+  if (!isObject(store) || typeof store.load !== "function" || typeof store.save !== "function") {
+    const received = describeValue(store);
+    throw new TypeError(
+      `Cannot store endpoints as "store" must have load and save, as fileStore(folder): received ${received}`,
+    );
   }
   let life: Following | undefined;
   let listeners = 0;
@@ -186,9 +195,11 @@ class Following {
       if (loaded === undefined) return;
       const { endpoints, confirmedAtMs } = readStored(loaded);
       if (endpoints.length === 0) return;
-      const ageMs = Math.max(0, wallClock.now() - confirmedAtMs);
-      if (ageMs > storedMaxAgeMs) {
-        logger.info("stored endpoints are too old to be used", { key, ageMs: Math.round(ageMs) });
+      const sinceMs = wallClock.now() - confirmedAtMs;
+      const ageMs = Math.max(0, sinceMs);
+      // Confirmed far in the future: by a clock that was wrong, then or now. How old they are nobody knows.
+      if (Math.abs(sinceMs) > storedMaxAgeMs) {
+        logger.info("stored endpoints are too old to be used", { key, ageMs: Math.round(sinceMs) });
         return;
       }
       this.#stored = { endpoints, stale: true, confirmedAtMs: clock.now() - ageMs, source: "store" };

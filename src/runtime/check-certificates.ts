@@ -13,9 +13,9 @@ export function checkKeyPair(
   key: Pem,
   names: { readonly cert: string; readonly key: string } = { cert: "tls.cert", key: "tls.key" },
 ): void {
-  const certificate = parseCertificate(action, names.cert, cert);
+  const [certificate] = parseAll(action, names.cert, cert);
   const privateKey = parse(action, names.key, "an unencrypted private key", () => createPrivateKey(toNodePem(key)));
-  if (!certificate.checkPrivateKey(privateKey)) {
+  if (!certificate?.checkPrivateKey(privateKey)) {
     throw new TypeError(`Cannot ${action} as "${names.key}" must be the key of "${names.cert}": received another`);
   }
 }
@@ -23,11 +23,29 @@ export function checkKeyPair(
 /** Throws TypeError where there is no certificate to trust, or one of them is none. `action` is what cannot be done then. */
 export function checkAuthorities(action: string, ca: Pem | readonly Pem[], name = "tls.ca"): void {
   const all = [ca].flat();
-  for (const one of all.length === 0 ? [""] : all) parseCertificate(action, name, one);
+  for (const one of all.length === 0 ? [""] : all) parseAll(action, name, one);
 }
 
-function parseCertificate(action: string, option: string, pem: Pem): X509Certificate {
-  return parse(action, option, "a certificate", () => new X509Certificate(toNodePem(pem)));
+/** One block of PEM, and its label: RFC 7468, section 2. */
+const block = /-----BEGIN ([^-\n]*)-----[^-]*-----END \1-----/g;
+const begin = "-----BEGIN ";
+
+/**
+ * All certificates of a chain or a list of authorities; what else is in the file does not count. Throws where there is none, or one cannot be
+ * read. A file that somebody is writing often ends within its last: the runtimes take what came before then, or throw when it is too late.
+ */
+export function parseCertificates(pem: Pem): readonly X509Certificate[] {
+  const text = toNodePem(pem).toString("utf8");
+  const blocks = [...text.matchAll(block)].filter(([, label]) => /^((X509|TRUSTED) )?CERTIFICATE$/.test(label ?? ""));
+  const rest = text.replaceAll(block, "");
+  const lastLine = rest.slice(rest.lastIndexOf("\n") + 1);
+  if (rest.includes(begin) || (lastLine !== "" && begin.startsWith(lastLine))) throw new Error("a block has no end");
+  if (blocks.length === 0) throw new Error("there is no certificate");
+  return blocks.map(([whole]) => new X509Certificate(whole));
+}
+
+function parseAll(action: string, option: string, pem: Pem): readonly X509Certificate[] {
+  return parse(action, option, "a certificate", () => parseCertificates(pem));
 }
 
 function parse<T>(action: string, option: string, what: string, read: () => T): T {

@@ -8,7 +8,7 @@ export interface PeerIdentity extends CertificateNames {
   /** Distinguished name in one line, like `CN=billing, O=Example`; to look at: decide by the names that authorities verify, which are the others. */
   readonly subject: string;
   /**
-   * SPIFFE id; undefined where the certificate has none, or more than one URI, which no SVID has:
+   * SPIFFE id; undefined where the certificate has none that is well-formed, or more than one URI, which no SVID has:
    * https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md#2-spiffe-id
    */
   readonly spiffeId: string | undefined;
@@ -35,5 +35,13 @@ export function readPeerIdentity(der: Uint8Array): PeerIdentity {
 /** The one URI of an SVID; undefined for another certificate. */
 export function spiffeIdOf({ uris }: CertificateNames): string | undefined {
   const [uri = "", ...others] = uris;
-  return others.length === 0 && uri.startsWith("spiffe://") ? uri : undefined;
+  return others.length === 0 && isSpiffeId(uri) ? uri : undefined;
+}
+
+/**
+ * Whether it is one as https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md#2-spiffe-identity has it: the trust domain in small
+ * letters, nothing encoded, no segment that is empty or made of dots alone, no slash at the end.
+ */
+export function isSpiffeId(text: string): boolean {
+  return /^spiffe:\/\/[a-z0-9._-]+(\/(?!\.{1,2}(\/|$))[a-zA-Z0-9._-]+)*$/.test(text);
 }

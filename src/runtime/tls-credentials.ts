@@ -1,7 +1,8 @@
 // Certificates and keys as options give them: as they are, by the files that hold them, or by a function. What files and functions give may
-// change while the program runs. Speaks no TLS.
+// change while the program runs. Opens no connection.
 
 import { X509Certificate } from "node:crypto";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { describeValue } from "../core/describe-value.ts";
 import type { Logger } from "../core/logger.ts";
@@ -65,7 +66,19 @@ export function createCredentialsSource(
   };
   const { credentials, certFile, keyFile, caFile } = options;
   if (credentials !== undefined) {
-    return askFor(() => checked(action, needs, credentials(), optionNames), { onChange, onTrouble, clock });
+    let needed = needs;
+    const ask = (): TlsCredentials => {
+      const asked = checked(action, needed, credentials(), optionNames);
+      if (asked.cert === undefined && asked.ca === undefined) {
+        throw new TypeError(
+          `Cannot ${action} as "tls.credentials" must return { cert, key, ca }: received none of them`,
+        );
+      }
+      // What was there stays needed: without it, too, the runtime would take its own.
+      needed = (["cert", "ca"] as const).filter((name) => needed.includes(name) || asked[name] !== undefined);
+      return asked;
+    };
+    return askFor(ask, { onChange, onTrouble, clock });
   }
   const paths: Readonly<Record<string, string>> = {
     ...optional("certFile", certFile),
@@ -182,7 +195,26 @@ function checked(
   }
   if (ca !== undefined) checkAuthorities(action, ca, names.ca);
   // Of what there is only: options have more, and what a function gives may change under us.
-  return { ...optional("cert", cert), ...optional("key", key), ...optional("ca", ca) };
+  const credentials = { ...optional("cert", cert), ...optional("key", key), ...optional("ca", ca) };
+  try {
+    createSecureContext(toSecureContext(credentials));
+  } catch (cause) {
+    // Keys that are too short, signatures that are too weak.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TypeError(`Cannot ${action} as "tls" must hold what TLS can use: received what it refuses, ${reason}`, {
+      cause,
+    });
+  }
+  return credentials;
+}
+
+/** As node:tls takes them on every runtime. */
+export function toSecureContext({ cert, key, ca }: TlsCredentials): Pick<SecureContextOptions, "ca" | "cert" | "key"> {
+  return {
+    ...(cert === undefined ? {} : { cert: toNodePem(cert) }),
+    ...(key === undefined ? {} : { key: toNodePem(key) }),
+    ...(ca === undefined ? {} : { ca: [ca].flat().map((one) => toNodePem(one)) }),
+  };
 }
 
 function refuseContradictions(action: string, options: TlsCredentialOptions): void {

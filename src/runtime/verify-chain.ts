@@ -3,18 +3,14 @@
 
 import { X509Certificate } from "node:crypto";
 import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
-import { type Pem, toNodePem } from "./check-certificates.ts";
+import { type Pem, parseCertificates } from "./check-certificates.ts";
 
 /** Longer chains than anybody has. */
 const maxChain = 10;
 
 /** The certificates in one or more files of authorities. Throws for what is none. */
 export function parseAuthorities(ca: Pem | readonly Pem[]): readonly X509Certificate[] {
-  return [ca].flat().flatMap((pem) => {
-    const text = toNodePem(pem).toString("utf8");
-    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [text];
-    return blocks.map((block) => new X509Certificate(block));
-  });
+  return [ca].flat().flatMap((pem) => parseCertificates(pem));
 }
 
 /** Whether the peer's certificate is signed by an authority, or by what it sent along that is, and has not run out. False where it has shown none. */

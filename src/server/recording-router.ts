@@ -8,7 +8,7 @@ import {
   createServiceImplSpec,
   type Interceptor,
 } from "@connectrpc/connect";
-import type { Compression } from "@connectrpc/connect/protocol";
+import type { Compression, UniversalHandler } from "@connectrpc/connect/protocol";
 import { createGrpcRoute, type GrpcRoute } from "../grpc/server/grpc-route.ts";
 import { bothGates, type RequestGate } from "./overload/request-gate.ts";
 
@@ -56,7 +56,10 @@ export function createRecordingRouter(parts: RecordingRouterParts): RecordingRou
   const merged = (own: ConnectRouterOptions | undefined): ConnectRouterOptions => ({ ...options, ...own });
 
   const router: ConnectRouter = {
-    handlers: inner.handlers,
+    // To look at: a handler that somebody put there would be asked for by nobody, neither who is let in nor how many.
+    get handlers() {
+      return Object.freeze([...inner.handlers]) as UniversalHandler[];
+    },
     service(service, implementation, given) {
       const own = given && authorized(given);
       inner.service(service, implementation, own && guarded(own));

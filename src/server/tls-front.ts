@@ -7,8 +7,8 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { formatHostPort } from "../core/host-port.ts";
 import type { Logger } from "../core/logger.ts";
 import { unixClock } from "../core/unix-clock.ts";
-import { type Pem, toNodePem } from "../runtime/check-certificates.ts";
-import { createCredentialsSource, type TlsCredentials } from "../runtime/tls-credentials.ts";
+import type { Pem } from "../runtime/check-certificates.ts";
+import { createCredentialsSource, type TlsCredentials, toSecureContext } from "../runtime/tls-credentials.ts";
 import { leadsTo, parseAuthorities } from "../runtime/verify-chain.ts";
 import { refuseOption } from "./refuse-option.ts";
 
@@ -102,7 +102,7 @@ export function createTlsFront(
   });
   let used = source.current;
   const server = createServer({
-    ...toSecureContext(used),
+    ...withVersion(used),
     requestCert: requireClientCert || requestClientCert,
     rejectUnauthorized: requireClientCert,
     ALPNProtocols: ["h2", "http/1.1"],
@@ -113,7 +113,7 @@ export function createTlsFront(
     const { current } = source;
     if (current === used) return;
     used = current;
-    server.setSecureContext(toSecureContext(current));
+    server.setSecureContext(withVersion(current));
   };
   if (!source.isFixed) repeatWhileListening(server, renew, clock);
   const peers = new WeakMap<Socket, string>();
@@ -161,13 +161,8 @@ function repeatWhileListening(server: Server, run: () => void, clock: Clock): vo
   server.on("close", () => cancel());
 }
 
-function toSecureContext({ cert, key, ca }: TlsCredentials): SecureContextOptions {
-  return {
-    ...(cert !== undefined && { cert: toNodePem(cert) }),
-    ...(key !== undefined && { key: toNodePem(key) }),
-    ...(ca !== undefined && { ca: [ca].flat().map((one) => toNodePem(one)) }),
-    minVersion,
-  };
+function withVersion(credentials: TlsCredentials): SecureContextOptions {
+  return { ...toSecureContext(credentials), minVersion };
 }
 
 /** Whether the client has shown one, good or bad. */

@@ -4,6 +4,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { abortError } from "../core/abort-error.ts";
 import type { CallSignal } from "../core/call-signal.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Deadlined, DeadlineQueue } from "../core/deadline-queue.ts";
@@ -88,7 +89,7 @@ export class CallScope implements Deadlined, CallSignal {
 
   /** What an abort ends the call with: one for all its attempts, on which its fate is written. */
   get abortError(): ConnectError {
-    this.#abortError ??= ConnectError.from(this.reason, Code.Canceled);
+    this.#abortError ??= abortError(this.reason);
     return this.#abortError;
   }
 

@@ -5,7 +5,9 @@ import type { DescMessage, DescMethod, DescMethodUnary, MessageInitShape } from 
 import { Code, ConnectError, type ContextValues, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { ignoreOutcome, type PickResult } from "../balancer/picker.ts";
-import { callFate, markUnprocessed } from "../core/call-fate.ts";
+import { abortError } from "../core/abort-error.ts";
+import { callFate, isMarked, markUnprocessed } from "../core/call-fate.ts";
+import type { CallSignal } from "../core/call-signal.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadlineQueue } from "../core/deadline-queue.ts";
 import type { Logger } from "../core/logger.ts";
@@ -113,11 +115,12 @@ export class Placement implements CallSurroundings {
         return caller.unaryCall(method, callSignal, wholeMs(givenMs), header, message, (error, remainingMs) => {
           const untilMs = scope === undefined ? this.#untilMs(remainingMs ?? timeoutMs) : scope.untilMs;
           const attempts = this.#attempts(method);
-          const shared = signal === undefined ? scope?.sharedReason : signal.reason;
-          const step = this.#firstFailed(attempts, id, error, untilMs, callSignal?.aborted ?? false);
+          const step = this.#firstFailed(attempts, id, error, untilMs, callSignal);
           if (step === "fail") {
-            attempts.told(error, shared);
-            return undefined;
+            const isGivenUp = callSignal?.aborted === true && (callSignal === scope || isForeign(error, callSignal));
+            const told = isGivenUp ? givenUp(callSignal, scope) : error;
+            attempts.told(told, signal === undefined ? scope?.sharedReason : signal.reason, isGivenUp);
+            return told === error ? undefined : Promise.reject(told);
           }
           this.#logRepeat(method, id, attempts, step);
           const sending = new UnarySending(this.clock, method, header, message, contextValues);
@@ -161,8 +164,9 @@ export class Placement implements CallSurroundings {
       }
       return await this.#run(sending, call, begun);
     } catch (error) {
-      const told = signal?.aborted ? abortError(signal, scope) : ConnectError.from(error);
-      call.attempts.told(told, givenSignal === undefined ? scope?.sharedReason : givenSignal.reason);
+      const told = signal?.aborted ? givenUp(signal, scope) : ConnectError.from(error);
+      const shared = givenSignal === undefined ? scope?.sharedReason : givenSignal.reason;
+      call.attempts.told(told, shared, signal?.aborted ?? false);
       sending.failed(told);
       throw told;
     } finally {
@@ -212,6 +216,12 @@ export class Placement implements CallSurroundings {
           const error = ConnectError.from(thrown, signal?.aborted ? Code.Canceled : Code.Unknown);
           picked.done({ latencyMs: this.clock.now() - startMs, error });
           this.callFailed(picked.endpoint.id, error);
+          // What it has waited so far counts, not what it took to be sent.
+          if (call.giveUpMs !== undefined) call.giveUpMs += this.clock.now() - startMs;
+          if (isForeign(error, signal)) {
+            attempts.abandoned();
+            throw error;
+          }
           step = attempts.failed(picked.endpoint.id, error, this.#remainingMs(call.untilMs));
           if (step === "fail" || signal?.aborted || !sending.mayRepeat()) throw error;
           this.#logRepeat(sending.method, picked.endpoint.id, attempts, step);
@@ -294,12 +304,16 @@ export class Placement implements CallSurroundings {
     endpointId: string,
     error: ConnectError,
     untilMs: number | undefined,
-    isAborted: boolean,
+    signal: CallSignal | undefined,
   ): NextStep {
     this.callFailed(endpointId, error);
     attempts.sent = 1;
+    if (isForeign(error, signal)) {
+      attempts.abandoned();
+      return "fail";
+    }
     const step = attempts.failed(endpointId, error, this.#remainingMs(untilMs));
-    return isAborted ? "fail" : step;
+    return signal?.aborted ? "fail" : step;
   }
 
   #send<R>(sending: Sending<R>, picked: PickResult, call: PlacedCall, startMs: number): Promise<R> {
@@ -342,9 +356,14 @@ export class Placement implements CallSurroundings {
   }
 }
 
-function abortError(signal: AbortSignal, scope: CallScope | undefined): ConnectError {
-  if (scope?.aborted && scope.signal === signal) return scope.abortError;
-  return ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+function givenUp(signal: CallSignal, scope: CallScope | undefined): ConnectError {
+  if (scope?.aborted && (scope === signal || scope.signal === signal)) return scope.abortError;
+  return abortError(signal instanceof AbortSignal ? getAbortSignalReason(signal) : signal.reason);
+}
+
+/** Whether an attempt ended with its signal's reason, and not with word of its own: what that says of a call is said of another one. */
+function isForeign(error: ConnectError, signal: CallSignal | undefined): boolean {
+  return signal?.aborted === true && (error === signal.reason || !isMarked(error));
 }
 
 /** Whether calls need nothing that their connection does not do by itself. */

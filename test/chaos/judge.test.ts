@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { judge, judgeCalls, type Terms } from "./judge.ts";
 import { type CallEnd, openLedger, type Run, readCalls, readRuns, type SentCall } from "./ledger.ts";
-import { inFlightAt } from "./scenarios/sigkill.ts";
+import { inFlightAt, tooManyCut } from "./scenarios/sigkill.ts";
 import { growthOf } from "./scenarios/soak.ts";
 import { takenOut } from "./scenarios/taken-out.ts";
 
@@ -71,12 +71,38 @@ describe("judgeCalls()", () => {
   test("judgeCalls() finds an answer that nobody gave, too few calls, and what the scenario says", () => {
     const { misses } = judged([call("1")], [], { leastCalls: 2, misses: ["seen"], check: () => ["checked"] });
     assert.deepEqual(misses, [
-      "1 calls were answered, and no handler ran",
+      "1 calls were answered, and no handler ran there",
       "only 1 calls were made, 2 are needed",
       "seen",
       "checked",
     ]);
   });
+});
+
+test("judgeCalls() sees through a client that duplicates, loses or misreports, and a server that keeps no ledger", () => {
+  const allowAll: Terms = { allow: () => "anything" };
+  const refused: CallEnd = { ...cut, fate: "unprocessed" };
+  const others = Array.from({ length: 10 }, (_, index) => call(`c-${index}`));
+  const othersRuns = others.map(({ id }) => run(id));
+  const found = (calls: readonly SentCall[], runs: readonly Run[]) =>
+    judged([...others, ...calls], [...othersRuns, ...runs], allowAll).misses;
+  assert.deepEqual(found([call("x")], [run("x")]), []);
+  // Sends every call twice.
+  assert.deepEqual(found([call("x")], [run("x"), run("x", { server: "b#2" })]), [
+    "1 runs too many of calls that may run once",
+  ]);
+  // Writes down one call and makes two.
+  assert.deepEqual(found([], [run("x")]), ["1 runs of calls that nobody made"]);
+  // Never ends one.
+  assert.deepEqual(found([{ ...call("x"), done: undefined }], [run("x")]), ["1 calls failed that must not"]);
+  // Says that it may be made again, and it ran.
+  assert.deepEqual(found([call("x", refused)], [run("x")]), ["1 calls were said to be unprocessed, and a handler ran"]);
+  assert.deepEqual(found([call("x", refused)], []), []);
+  // Its servers write nothing down, or another one does.
+  assert.deepEqual(found([call("x")], []), ["1 calls were answered, and no handler ran there"]);
+  assert.deepEqual(found([call("x")], [run("x", { server: "b#2" })]), [
+    "1 calls were answered, and no handler ran there",
+  ]);
 });
 
 test("judge() reads what programs have written, but for a line that a kill cut short", () => {
@@ -122,6 +148,16 @@ test("inFlightAt() allows what was at a server when it was killed, marked maybe-
   assert.equal(at({ done: { ...cut, fate: "unprocessed" } }), false);
 });
 
+test("tooManyCut() finds that more calls were lost than can have been under way", () => {
+  const kills = [{ fromMs: 2000, toMs: 2010, ledgerName: "a#1" }];
+  const lost = (count: number) => {
+    const calls = Array.from({ length: count }, (_, index) => call(`c-${index}`, cut, { sentMs: 2000 }));
+    return tooManyCut(kills, 1, judged(calls, []).culprits);
+  };
+  assert.deepEqual(lost(4), []);
+  assert.deepEqual(lost(5), ["5 calls were cut by 1 kills, of 1 clients: 4 at most"]);
+});
+
 test("takenOut() allows what was sent to the bad server until it must be taken out, and sees those that wait after", () => {
   const terms = takenOut({
     faultMs: 10_000,
@@ -133,18 +169,41 @@ test("takenOut() allows what was sent to the bad server until it must be taken o
     mustReturn: true,
   });
   const late: CallEnd = { ...cut, outcome: "deadline_exceeded", tookMs: 1000 };
-  const good = Array.from({ length: 20 }, (_, index) => call(`good${index}`, ok, { sentMs: 11_000 }));
+  const elsewhere: CallEnd = { ...ok, server: "b#2" };
+  const good = Array.from({ length: 20 }, (_, index) => call(`c-good${index}`, elsewhere, { sentMs: 11_000 }));
   const goodRuns = good.map(({ id }) => run(id, { server: "b#2" }));
-  const suffering = call("early", late, { sentMs: 12_000 });
-  const back = call("back", ok, { sentMs: 25_000 });
-  const probe = call("probe", { ...ok, tookMs: 950 }, { method: "safe", sentMs: 15_000 });
-  const fine = judged([...good, suffering, probe, back], [...goodRuns, run("probe"), run("back")], terms);
+  const suffering = call("c-early", late, { sentMs: 12_000 });
+  const back = call("c-back", ok, { sentMs: 25_000 });
+  const probe = call("c-probe", { ...elsewhere, tookMs: 950 }, { method: "safe", sentMs: 15_000 });
+  const probeRun = run("c-probe", { server: "b#2" });
+  const runs = [...goodRuns, probeRun, run("c-back")];
+  const fine = judged([...good, suffering, probe, back], runs, terms);
   assert.deepEqual([fine.failed, fine.allowed, fine.misses], [0, 1, []]);
-  const ending = judged([...good, call("late", late, { sentMs: 15_000 })], goodRuns, terms);
+  const ending = judged([...good, call("c-late", late, { sentMs: 15_000 })], goodRuns, terms);
   assert.deepEqual(ending.misses, [
     "1 calls failed that must not",
     "1 calls waited for the bad server after it was to be taken out",
-    "the bad server was well again and got no call",
+    "nobody called when the bad server was well again",
+  ]);
+  // A client waits for it again and again.
+  const second = { ...probe, id: "c-probe2" };
+  const again = judged([...good, probe, second, back], [...runs, { ...probeRun, id: second.id }], terms);
+  assert.deepEqual(again.misses, ["1 calls waited for the bad server after it was to be taken out"]);
+  // One of two clients never goes back.
+  const never = Array.from({ length: 3 }, (_, index) => call(`d-${index}`, elsewhere, { sentMs: 25_000 }));
+  const neverRuns = never.map(({ id }) => run(id, { server: "b#2" }));
+  assert.deepEqual(judged([...good, back, ...never], [...goodRuns, run("c-back"), ...neverRuns], terms).misses, [
+    "the bad server was well again and got 0 of the last 3 calls of d",
+  ]);
+  // Nothing that was never sent may fail, nor what ran elsewhere, nor half of all.
+  const failed = (one: SentCall, its: readonly Run[] = []) =>
+    judged([...good, back, one], [...goodRuns, run("c-back"), ...its], terms).failed;
+  assert.equal(failed(suffering), 0);
+  assert.equal(failed({ ...suffering, done: { ...late, fate: "unprocessed" } }), 1);
+  assert.equal(failed(suffering, [run("c-early", { server: "b#2" })]), 1);
+  const many = Array.from({ length: 20 }, (_, index) => call(`c-many${index}`, late, { sentMs: 12_000 }));
+  assert.deepEqual(judged([...good, back, ...many], [...goodRuns, run("c-back")], terms).misses, [
+    "20 of 40 calls suffered meanwhile",
   ]);
 });
 

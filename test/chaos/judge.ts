@@ -80,13 +80,16 @@ export function judgeCalls(sent: readonly SentCall[], runs: readonly Run[], term
   const twice: JudgedCall[] = [];
   let duplicated = 0;
   let lost = 0;
+  let belied = 0;
   for (const call of calls) {
     if (call.done?.outcome !== "ok") {
       // A call without an end is one that hangs: no scenario allows that.
       const reason = call.done === undefined || call.done.outcome === "wrong" ? undefined : allow(call);
       if (reason === undefined) failed.push(call);
       else reasons[reason] = (reasons[reason] ?? 0) + 1;
-    } else if (call.runs.length === 0) {
+      // Whoever believes that would make the call again.
+      if (call.done?.fate === "unprocessed" && call.runs.length > 0) belied++;
+    } else if (!call.runs.some(({ server }) => server === call.done?.server)) {
       lost++;
     }
     if (!call.isRepeatable && call.runs.length > 1) {
@@ -94,10 +97,14 @@ export function judgeCalls(sent: readonly SentCall[], runs: readonly Run[], term
       twice.push(call);
     }
   }
+  const known = new Set(sent.map(({ id }) => id));
+  const unknown = runs.filter(({ id }) => !known.has(id)).length;
   const misses = [
     ...(failed.length > 0 ? [`${failed.length} calls failed that must not`] : []),
     ...(duplicated > 0 ? [`${duplicated} runs too many of calls that may run once`] : []),
-    ...(lost > 0 ? [`${lost} calls were answered, and no handler ran`] : []),
+    ...(lost > 0 ? [`${lost} calls were answered, and no handler ran there`] : []),
+    ...(belied > 0 ? [`${belied} calls were said to be unprocessed, and a handler ran`] : []),
+    ...(unknown > 0 ? [`${unknown} runs of calls that nobody made`] : []),
     ...(calls.length < leastCalls ? [`only ${calls.length} calls were made, ${leastCalls} are needed`] : []),
     ...(terms.misses ?? []),
     ...check(calls),

@@ -71,7 +71,7 @@ for (const kind of agentKinds) {
       assert.deepEqual(caller.failures, []);
       // Nobody was connected to again who had said that it leaves.
       assert.equal(caller.logger.lines.filter(({ fields }) => fields.state === "connecting").length, 0);
-      assert.ok(caller.calls > 50 && d.calls > 0 && e.calls > 0);
+      assert.ok(caller.calls >= 10 && d.calls > 0 && e.calls > 0);
     });
 
     test("goes on being called where the agent forgets it, and lists one after another again", async () => {

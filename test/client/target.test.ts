@@ -92,7 +92,7 @@ test("createConsulTransport() sends the token that stands beside a target", { ti
   await listed(consul, server.name);
   const target = `consul://${new URL(agent.address).host}/guarded`;
   assert.equal(await serverOf({ target, consul: { token: "right" } }), "guarded");
-  await assert.rejects(serverOf(target));
+  await assert.rejects(serverOf({ target, waitForReady: false }));
 });
 
 test("createConsulTransport() refuses a target beside options that say the same, or the contrary, before it opens anything", () => {

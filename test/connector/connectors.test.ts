@@ -12,6 +12,7 @@ import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.t
 import { endpoint } from "../support/endpoints.ts";
 import { eventually } from "../support/eventually.ts";
 import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import { literals } from "../support/h2-wire.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -181,6 +182,35 @@ for (const kind of connectorKinds)
       assert.equal(error.code, Code.Unavailable);
       assert.equal(callFate(error), "unprocessed");
       await connection.close();
+      await peer.close();
+    });
+
+    test("a call that was being answered is maybe processed, though the peer then says that it refused it", async () => {
+      const head = literals([":status", "200", "content-type", "application/grpc+proto"]);
+      const refused = new Uint8Array([0, 0, 0, 7]);
+      const peer = await startFramePeer((id) => Buffer.concat([frame(1, 4, id, head), frame(3, 0, id, refused)]));
+      const { connection, client } = await openReady(kind, peer.url);
+      const error = await rejection(client.unary({}));
+      assert.equal(error.code, Code.Unavailable);
+      assert.equal(callFate(error), "maybe-processed");
+      await connection.close();
+      await peer.close();
+    });
+
+    test("a call made in the turn in which its connection is closed runs nowhere where it is unprocessed", async () => {
+      const peer = await startH2Peer();
+      const { connection, client, until } = await openReady(kind, peer.url);
+      await client.unary({});
+      const call = rejection(client.unary({}));
+      await connection.close(new Error("enough"));
+      const error = await call;
+      assert.equal(error.code, Code.Unavailable);
+      await until("closed");
+      // What was sent all the same comes before this one's.
+      const other = await openReady(kind, peer.url);
+      await other.client.unary({});
+      if (callFate(error) === "unprocessed") assert.equal(peer.handled, 2);
+      await other.connection.close();
       await peer.close();
     });
 

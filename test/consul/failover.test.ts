@@ -101,10 +101,18 @@ test("a read goes nowhere else when an agent refuses it", async () => {
 test("a read gives a silent agent its share of the time, and the next one the rest", async () => {
   const { client, set, clock, asked } = bench();
   set("a", silent);
-  const pending = client.status.leader({ timeoutMs: 9000 });
-  await clock.advance(2999);
+  const pending = client.status.leader({ timeoutMs: 4500 });
+  await clock.advance(1499);
   assert.equal(asked().length, 1);
   await clock.advance(1);
+  assert.equal(await pending, "b:8300");
+});
+
+test("a read waits no longer than 2 s for an agent that is silent, while there is another", async () => {
+  const { client, set, clock } = bench(["a", "b"]);
+  set("a", silent);
+  const pending = client.status.leader();
+  await clock.advance(2000);
   assert.equal(await pending, "b:8300");
 });
 

@@ -91,6 +91,20 @@ test("createLeaderlessReads() takes no answer that is older than what is known",
   assert.equal((await waits()).data, "x");
 });
 
+test("createLeaderlessReads() asks the leader again when a server says that there is one, though all count anew", async () => {
+  const { answers, first, waits, leader } = bench();
+  await first();
+  answers.default = noLeader;
+  answers.stale = { knownLeader: false, lastContactMs: 0 };
+  await waits();
+  // The servers were lost, and set up anew from nothing.
+  answers.stale = { knownLeader: true, lastContactMs: 0, index: "3" };
+  answers.default = { data: "new", index: "3" };
+  await assert.rejects(waits(), (error) => error === noLeader);
+  assert.equal((await first()).data, "new");
+  assert.deepEqual(leader, [false, true]);
+});
+
 test("createLeaderlessReads() takes any answer where nothing is known", async () => {
   const { answers, first } = bench();
   answers.default = noLeader;

@@ -7,6 +7,7 @@ import { createServer, type Server as NetServer } from "node:net";
 import { describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { ThermometerService } from "../../examples/own-service/gen/example/thermometer/v1/thermometer_pb.ts";
+import { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
 import { createHelloClient as createEdgeHelloClient } from "../../src/edge.ts";
 import {
   createConsulTransport,
@@ -16,6 +17,7 @@ import {
   registerService,
   type ServeOptions,
   type Server,
+  type ServerAddress,
   serve,
 } from "../../src/index.ts";
 import { type EmbeddedConsul, type EmbeddedConsulOptions, startEmbeddedConsul } from "../../src/testing/index.ts";
@@ -35,7 +37,7 @@ const cannotConnect = `[unavailable] cannot connect to the one instance of ${atA
 type Provoke = (rename: (port: number, usual: 8500 | 10000) => void, stack: AsyncDisposableStack) => Promise<string>;
 
 const cases: Readonly<Record<string, Provoke>> = {
-  [`[unavailable] gave up waiting for the first answer about ${atAgent}: Cannot read the health of a service: GET /v1/health/service/HelloService?passing=true at http://127.0.0.1:8500 failed: …`]:
+  [`[unavailable] gave up waiting for the first answer about ${atAgent}: Cannot read the health of a service: GET /v1/health/service/HelloService at http://127.0.0.1:8500 failed: …`]:
     async (rename) => {
       const port = await closedPort();
       rename(port, 8500);
@@ -59,6 +61,17 @@ const cases: Readonly<Record<string, Provoke>> = {
     // It is there, but a token without rights does not see it.
     return callError({ consul: address });
   },
+
+  [`[unavailable] no instance to call: ${atAgent} lists none: it hides instances from this token, which needs service:read and node:read`]:
+    async (rename, stack) => {
+      const tokens = [
+        { secret: "known", management: true },
+        { secret: "weak", service: { HelloService: "read" } },
+      ] as const;
+      const { address } = await agent(rename, stack, { tokens, compat: "1.22" });
+      await started(stack, { consul: { address, token: "known" } });
+      return callError({ consul: { address, token: "weak" } });
+    },
 
   "Cannot register a service: PUT /v1/agent/service/register?replace-existing-checks=true at http://127.0.0.1:8500 answered 403: Permission denied…":
     async (rename, stack) => {
@@ -113,6 +126,17 @@ const cases: Readonly<Record<string, Provoke>> = {
     return callError({ consul: address, tls: true });
   },
 
+  [`${cannotConnect}https://127.0.0.1:10000 is not "elsewhere.test" by its certificate: received …`]: async (
+    rename,
+    stack,
+  ) => {
+    const { address } = await agent(rename, stack);
+    const { ca, server: pair } = makeCertificates();
+    const server = await started(stack, { consul: address, tls: pair });
+    rename(server.address?.port ?? 0, 10_000);
+    return callError({ consul: address, tls: { ca, serverName: "elsewhere.test" } });
+  },
+
   "[unavailable] no answer from http://127.0.0.1:10000: …": async (rename) => {
     const port = await closedPort();
     rename(port, 10_000);
@@ -137,6 +161,50 @@ const cases: Readonly<Record<string, Provoke>> = {
     const client = stack.use(createHelloClient({ consul: address, closeGraceMs: 100 }));
     return rejection(client.sayHello({ name: "x".repeat(5 * 1024 * 1024), num1: 1, num2: 2 }));
   },
+
+  "[resource_exhausted] 10000 calls are waiting for … already, and 10000 is the most": async () => {
+    await using client = createHelloClient({ consul: `127.0.0.1:${await closedPort()}` });
+    const leave = new AbortController();
+    const waiting = Array.from({ length: 10_000 }, () => client.sayHello({}, { signal: leave.signal }));
+    const text = await rejection(client.sayHello({}));
+    leave.abort();
+    await Promise.allSettled(waiting);
+    return text;
+  },
+
+  "[resource_exhausted] the connection to http://127.0.0.1:10000 takes no more calls now: 100 are under way, 20 wait":
+    async (rename, stack) => {
+      const { address } = await agent(rename, stack);
+      await startedSlow(rename, stack, { consul: address });
+      const limits = { maxConcurrentCallsPerEndpoint: 100, maxPendingCallsPerEndpoint: 20, waitForReady: false };
+      return oneTooMany({ consul: address, ...limits }, 120);
+    },
+
+  "[unavailable] http://127.0.0.1:10000: the peer refused the call": async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    await startedSlow(rename, stack, { consul: address, overload: { maxConcurrentCalls: 1, maxQueued: 0 } });
+    return oneTooMany({ consul: address, waitForReady: false }, 1);
+  },
+
+  "[unavailable] the server is overloaded": async (rename, stack) => {
+    const { address } = await agent(rename, stack);
+    const overload = { maxConcurrentCalls: 1, maxQueued: 0 };
+    const { url } = await startedSlow(rename, stack, { consul: address, overload });
+    const leave = new AbortController();
+    const client = createEdgeHelloClient({ endpoints: [url] });
+    // One of them is taken, and lasts.
+    const calls = [1, 2].map(() => rejection(client.sayHello({}, { signal: leave.signal })));
+    const text = await Promise.race(calls);
+    leave.abort();
+    await Promise.all(calls);
+    return text;
+  },
+
+  'Cannot use the service config as methodConfig[0].timeout must be a duration > 0 in seconds like "1.5s": received "5 seconds"':
+    () =>
+      rejection(
+        (async () => createHelloClient({ serviceConfig: { methodConfig: [{ name: [{}], timeout: "5 seconds" }] } }))(),
+      ),
 
   '[invalid_argument] Cannot call SayHello as "num1" must be an integer from -2147483648 to 2147483647: received 2147483648':
     async (_rename, stack) => rejection(stack.use(createHelloClient()).sayHello({ num1: 2 ** 31 })),
@@ -206,6 +274,41 @@ async function rejection(promise: Promise<unknown>): Promise<string> {
 async function callError(options: HelloClientOptions, callOptions: { timeoutMs?: number } = {}): Promise<string> {
   await using client = createHelloClient({ waitForReady: false, ...options });
   return await rejection(client.sayHello({ name: "me", num1: 1, num2: 2 }, callOptions));
+}
+
+/** The message of a call that is made while so many others are under way or wait, for an answer that never comes. */
+async function oneTooMany(options: HelloClientOptions, before: number): Promise<string> {
+  await using client = createHelloClient({ closeGraceMs: 0, ...options });
+  const leave = new AbortController();
+  const others = Array.from({ length: before }, () => client.sayHello({}, { signal: leave.signal }));
+  const text = await rejection(client.sayHello({}));
+  leave.abort();
+  await Promise.allSettled(others);
+  return text;
+}
+
+/** Starts a server that answers no call before its caller has gone. */
+async function startedSlow(
+  rename: Parameters<Provoke>[0],
+  stack: AsyncDisposableStack,
+  options: Omit<ServeOptions, "routes">,
+): Promise<ServerAddress> {
+  const server = stack.use(
+    serve({
+      routes: (router) =>
+        router.service(HelloService, {
+          sayHello: (_request, { signal }) =>
+            new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+        }),
+      drainMarginMs: 0,
+      graceMs: 0,
+      ...options,
+    }),
+  );
+  const address = await server.ready;
+  await server.registration?.registered;
+  rename(address.port, 10_000);
+  return address;
 }
 
 /** Starts an agent of the case's own. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Clock } from "../../src/core/clock.ts";
 import { Keepalive, type KeepaliveParts } from "../../src/grpc/keepalive.ts";
 import type { Stream } from "../../src/http2/stream.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
@@ -122,5 +123,28 @@ describe("Keepalive", () => {
     keepalive.start();
     await clock.advance(1200);
     assert.deepEqual(counts, { dead: 1, pings: 1 });
+  });
+
+  test("waits anew where the process itself stood still, and what came lies unread", async () => {
+    for (const stoodStillMs of [101, 3_600_000]) {
+      const clock = createManualClock();
+      let stoodMs = 0;
+      const jumping: Clock = { now: () => clock.now() + stoodMs, schedule: clock.schedule };
+      const { pair, counts, keepalive, openStream } = setUp({ clock: jumping });
+      openStream();
+      keepalive.start();
+      await clock.advance(1000);
+      assert.equal(counts.pings, 1);
+      stoodMs = stoodStillMs;
+      // Timers come before what was sent meanwhile.
+      await clock.advance(200);
+      assert.equal(counts.dead, 0, `${stoodStillMs} ms`);
+      pair.run();
+      await clock.advance(200);
+      assert.equal(counts.dead, 0, `${stoodStillMs} ms`);
+      // And not for ever.
+      await clock.advance(1200);
+      assert.equal(counts.dead, 1);
+    }
   });
 });

@@ -100,6 +100,18 @@ describe("Http2Session", () => {
     assert.equal(server.sessions[0]?.session.connection.streamCount, 0);
   });
 
+  test("destroy() of a client sends nothing more of requests that it says were never sent", async () => {
+    await using server = await startH2Echo();
+    await using client = await connectH2(server.port);
+    await client.call("/echo", Uint8Array.of(1));
+    // In the turn in which it ends: nothing of it is on the socket yet.
+    const call = client.call("/echo", Uint8Array.of(2));
+    client.session.destroy(new Error("enough"));
+    await assert.rejects(call, (error) => error instanceof ResetError && error.unprocessed);
+    await server.sessions[0]?.closed;
+    assert.deepEqual(server.sessions[0]?.paths, ["/echo"]);
+  });
+
   test("ends with a ConnectionError when the peer breaks the rules, and the peer hears why", async () => {
     await using server = await startH2Echo();
     const socket = net.connect(server.port, "127.0.0.1");

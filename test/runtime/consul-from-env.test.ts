@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect, createServer, type Server as NetServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -269,7 +269,9 @@ test("a client from the environment takes certificates that were replaced, and f
   );
   // One address for both, as of an agent that was renewed while its clients were running.
   let target = before.port;
+  const sockets: Socket[] = [];
   const front = createServer((socket) => {
+    sockets.push(socket);
     const upstream = connect(target, "127.0.0.1");
     socket.pipe(upstream).pipe(socket);
     for (const [one, other] of [
@@ -317,4 +319,6 @@ test("a client from the environment takes certificates that were replaced, and f
   // Its body is no list of keys; it came over the connection of before.
   assert.match(await waiting, /answered 200/);
   assert.doesNotMatch(inspect(logger.lines, { depth: 9 }), /PRIVATE KEY/);
+  // Kept alive, they would hold the port.
+  for (const socket of sockets) socket.destroy();
 });

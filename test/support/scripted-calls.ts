@@ -1,7 +1,7 @@
 // A balanced transport over endpoints whose answers a test writes down: what each attempt meets, and what each server was told.
 
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { markMaybeProcessed, markUnprocessed } from "../../src/core/call-fate.ts";
+import { markMaybeProcessed, markUnprocessed, markUnsendable } from "../../src/core/call-fate.ts";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { createManualClock, type ManualClock } from "../../src/testing/manual-clock.ts";
 import {
@@ -28,6 +28,8 @@ export type Meets =
   | "cut"
   /** Nothing comes until signal or timeout. */
   | "hang"
+  /** The same, before the connection has a free stream for it. */
+  | "late-for-its-turn"
   | { readonly pushback: string; readonly code?: Code };
 
 /** One attempt as its server saw it. */
@@ -80,6 +82,9 @@ export async function startScripted(
         const meets = script.shift() ?? always.get(to.id) ?? "ok";
         if (meets === "ok") return go();
         if (meets === "hang") return hang(clock, signal, timeoutMs);
+        if (meets === "late-for-its-turn") {
+          return hang(clock, signal, timeoutMs).catch((error) => Promise.reject(markUnsendable(error)));
+        }
         throw failureOf(meets, connection);
       };
       transport.unary = async (...args) => meetWith(args, () => answers.unary(...args));
@@ -111,7 +116,7 @@ export async function startScripted(
   };
 }
 
-function failureOf(meets: Exclude<Meets, "ok" | "hang">, connection: object): ConnectError {
+function failureOf(meets: Exclude<Meets, "ok" | "hang" | "late-for-its-turn">, connection: object): ConnectError {
   if (typeof meets === "object") {
     const headers = { "grpc-retry-pushback-ms": meets.pushback };
     return wired(new ConnectError("pushed back", meets.code ?? Code.Unavailable, headers));

@@ -20,8 +20,8 @@ export class FakeWatched implements Watched {
   answersPings = true;
   readonly #unanswered: (() => void)[] = [];
 
-  constructor(id: string) {
-    this.endpoint = endpoint(id);
+  constructor(id: string, meta: Readonly<Record<string, string>>) {
+    this.endpoint = endpoint(id, { meta });
   }
 
   ping(onAnswer: () => void): boolean {
@@ -64,6 +64,7 @@ export function createWatchedFleet(
   ids: readonly string[],
   options: OutlierDetectionOptions = {},
   random: () => number = () => 0.5,
+  meta: Readonly<Record<string, string>> = {},
 ): WatchedFleet {
   const clock = createManualClock();
   const logger = createRecordingLogger();
@@ -77,7 +78,7 @@ export function createWatchedFleet(
     onReturn: ({ endpoint: { id } }) => returned.push(id),
     onSleep: () => sleeps++,
   });
-  const all = ids.map((id) => new FakeWatched(id));
+  const all = ids.map((id) => new FakeWatched(id, meta));
   for (const watched of all) {
     detection.add(watched);
     detection.onState(watched);

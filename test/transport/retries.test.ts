@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { callFate } from "../../src/core/call-fate.ts";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { callFate, markAnswered, markUnprocessed } from "../../src/core/call-fate.ts";
 import { callAttempts } from "../../src/transport/retry/call-attempts.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
@@ -30,6 +30,10 @@ const retrying = (retryPolicy: object = {}, more: object = {}) => ({
     ...more,
   },
 });
+
+async function* oneText() {
+  yield { text: "x" };
+}
 
 for (const hasCaller of [true, false]) suite(hasCaller);
 
@@ -204,6 +208,80 @@ function suite(hasCaller: boolean) {
       await clock.advance(100);
       assert.equal(callFate(await later), "unprocessed");
       await transport.close();
+    });
+
+    test("a call that is given up for another's failure has its own fate, not that one's", async () => {
+      const failures = [
+        markUnprocessed(new ConnectError("no endpoint", Code.Unavailable)),
+        markAnswered(new ConnectError("nobody", Code.NotFound)),
+      ];
+      const passOn: Interceptor = (next) => (request) => next(request);
+      for (const interceptors of [[], [passOn]]) {
+        for (const failure of failures) {
+          for (const reason of [failure, new Error("the other call failed", { cause: failure })]) {
+            for (const kind of ["unary", "stream"] as const) {
+              const { clock, transport, client, meet } = await start(["a", "b"], { interceptors });
+              meet("hang");
+              const controller = new AbortController();
+              const { signal } = controller;
+              const before = callFate(failure);
+              const call = kind === "unary" ? client.unary({}, { signal }) : client.clientStream(oneText(), { signal });
+              const failed = rejection(call);
+              await clock.advance(1);
+              controller.abort(reason);
+              const error = await failed;
+              assert.equal(error.code, reason === failure ? failure.code : Code.Canceled);
+              assert.equal(callFate(error), "maybe-processed");
+              if (kind === "unary") assert.equal(callAttempts(error), 1);
+              // That of the other call stands.
+              assert.equal(callFate(failure), before);
+              await transport.close();
+              assert.equal(clock.pending, 0);
+            }
+          }
+        }
+      }
+    });
+
+    test("an attempt whose time was over before its connection took it goes elsewhere, as it was never sent", async () => {
+      const { clock, transport, client, seen, meet } = await start(
+        ["a", "b"],
+        retrying({ perAttemptRecvTimeout: "0.2s" }),
+      );
+      meet("late-for-its-turn");
+      const call = client.unary({ text: "x" });
+      await clock.advance(200);
+      assert.equal((await call).text, "x");
+      assert.deepEqual(
+        seen.map(({ previous, atMs }) => [previous, atMs - (seen[0]?.atMs ?? 0)]),
+        [
+          [null, 0],
+          [null, 200],
+        ],
+      );
+      await transport.close();
+      assert.equal(clock.pending, 0);
+    });
+
+    test("a call without a deadline has waited only while it waited, not while it was under way", async () => {
+      const { clock, transport, client, fake, meet } = await start(["a"], {
+        ...retrying({ perAttemptRecvTimeout: "20s" }),
+        waitTimeoutMs: 3000,
+        backoff: { initialMs: 1, maxMs: 1 },
+      });
+      fake.of("a").lose(new Error("away"));
+      meet("hang");
+      const call = client.unary({ text: "x" });
+      await clock.advance(2000);
+      fake.of("a").becomeReady();
+      await clock.advance(10_000);
+      fake.of("a").lose(new Error("away"));
+      await clock.advance(10_500);
+      fake.of("a").becomeReady();
+      await clock.advance(200);
+      assert.equal((await call).text, "x");
+      await transport.close();
+      assert.equal(clock.pending, 0);
     });
 
     test("sends no more calls again once half of the budget is used, and does again after successes", async () => {

@@ -2,6 +2,7 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { abortError } from "../../core/abort-error.ts";
 import { markMaybeProcessed, markUnprocessed, markUnsendable } from "../../core/call-fate.ts";
 import type { CallSignal } from "../../core/call-signal.ts";
 import { ErrorCode, errorCodeName } from "../../http2/error-code.ts";
@@ -68,9 +69,9 @@ export function timedOut(wasSent: boolean): ConnectError {
   return wasSent ? error : markUnsendable(error);
 }
 
-/** As Connect's own transports have it: the signal's reason, as `canceled` where it is not an error of Connect's already. */
+/** As Connect's own transports have it: the signal's reason, as `canceled` where it is not an error of Connect's already. See abort-error.ts. */
 export function aborted(signal: CallSignal, wasSent: boolean): ConnectError {
-  const error = ConnectError.from(signal.reason, Code.Canceled);
+  const error = abortError(signal.reason);
   // A reason may be that of many calls: what holds for one of them is not written on it.
   if (error === signal.reason) return error;
   return wasSent ? markMaybeProcessed(error) : markUnsendable(error);

@@ -43,8 +43,8 @@ const laterPerTurn = 4;
 const maxQueuedBytes: number = 64 * 1024 * 1024;
 /** Calls that wait for nobody to end, but for their turn. */
 const maxForTurn = 10_000;
-/** How much the last one counts in what is known of the queue's pace, and of how many are refused. */
-const paceShare = 1 / 8;
+/** How much the last one counts at least in what is known of the queue's pace, and of how many are refused: many may begin in one turn. */
+const paceShare = 1 / 128;
 const shedShare = 1 / 128;
 /** What was known of the pace is worth nothing after so long. */
 const paceWorthMs = 1000;
@@ -69,6 +69,7 @@ export class CallQueue implements TicketOwner {
   #expired = 0;
   /** Time that one call spends at the head of the line, on average; and when the last one began. */
   #paceMs = 0;
+  #paceStarts = 0;
   #lastStartMs = 0;
   /** Part of the calls that are refused. */
   #shedRatio = 0;
@@ -148,7 +149,7 @@ export class CallQueue implements TicketOwner {
       call.refuse(refusal);
       return;
     }
-    if (this.#line.length === 0 && nowMs - this.#lastStartMs > paceWorthMs) this.#paceMs = 0;
+    if (this.#line.length === 0 && nowMs - this.#lastStartMs > paceWorthMs) this.#forgetPace();
     this.#line.push(ticket);
     this.#queued++;
     this.#queuedBytes += heldBytes;
@@ -227,8 +228,14 @@ export class CallQueue implements TicketOwner {
 
   #notePace(ticket: Ticket, nowMs: number): void {
     const atHeadMs = nowMs - Math.max(this.#lastStartMs, ticket.enteredMs);
-    this.#paceMs += (atHeadMs - this.#paceMs) * paceShare;
+    this.#paceStarts++;
+    this.#paceMs += (atHeadMs - this.#paceMs) * Math.max(paceShare, 1 / this.#paceStarts);
     this.#lastStartMs = nowMs;
+  }
+
+  #forgetPace(): void {
+    this.#paceMs = 0;
+    this.#paceStarts = 0;
   }
 
   /** Where nothing ends, nobody looks at those who have waited too long. */
@@ -253,13 +260,15 @@ export class CallQueue implements TicketOwner {
     if (leftMs !== undefined && leftMs <= 0) this.#onExpired();
   }
 
-  onDone(ticket: Ticket): void {
+  onDone(ticket: Ticket, call: GatedCall): void {
     this.#running -= ticket.weight;
     // Weights need not be sums of powers of two.
     if (this.#running < 1e-9) this.#running = 0;
     if (ticket.isTimed && this.#gradient !== undefined) {
       const nowMs = this.#parts.clock.now();
-      this.#gradient.sample(nowMs - ticket.startedMs, this.#running + ticket.weight, nowMs);
+      const leftMs = call.remainingMs();
+      const isLate = leftMs !== undefined && leftMs <= 0;
+      this.#gradient.sample(nowMs - ticket.startedMs, this.#running + ticket.weight, nowMs, isLate);
       this.#limit = this.#gradient.current;
     }
     if (this.#line.length > 0) this.#takeTurn(this.#parts.clock.now());

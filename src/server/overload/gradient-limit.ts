@@ -1,6 +1,7 @@
 // How many calls at a time are worth it, found by their latency: when it grows beyond what it was with fewer of them, they only wait for each
 // other. The gradient is an idea of Netflix's (https://github.com/Netflix/concurrency-limits). Theirs compares with the mean of a long
-// time, which a long overload raises, and the limit with it; ours with the least, and learns anew where fewer calls are no faster.
+// time, which a long overload raises, and the limit with it; ours with the least, and learns anew where fewer calls are no faster. Nor does
+// theirs look at deadlines: where the machine itself becomes slow, all may be answered, and each too late.
 // Counts nothing itself.
 
 /** The least that it comes down to, and the most that it grows to. */
@@ -40,35 +41,44 @@ export class GradientLimit {
   #samples = 0;
   #sumMs = 0;
   #mostRunning = 0;
+  #late = 0;
+  /** The most that is known to have nothing to do with how many run. */
+  #provenMs = 0;
 
   /** Calls at a time, a whole number. */
   get current(): number {
     return Math.floor(this.#limit);
   }
 
-  /** A call went to its end: it took `tookMs`, and `running` were under way with it. */
-  sample(tookMs: number, running: number, nowMs: number): void {
+  /** A call went to its end: it took `tookMs`, and `running` were under way with it. `isLate`: its deadline had passed by then. */
+  sample(tookMs: number, running: number, nowMs: number, isLate: boolean): void {
     if (this.#samples === 0) this.#windowSinceMs = nowMs - tookMs;
     this.#samples++;
     this.#sumMs += tookMs;
     if (running > this.#mostRunning) this.#mostRunning = running;
+    if (isLate) this.#late++;
     if (this.#samples < minSamples || nowMs - this.#windowSinceMs < windowMs) return;
-    this.#update(Math.max(this.#sumMs / this.#samples, 1e-6), this.#mostRunning);
+    const isInVain = this.#late > this.#samples / 2;
+    this.#update(Math.max(this.#sumMs / this.#samples, 1e-6), this.#mostRunning, isInVain);
     this.#samples = 0;
+    this.#late = 0;
     this.#sumMs = 0;
     this.#mostRunning = 0;
   }
 
-  #update(latencyMs: number, running: number): void {
+  #update(latencyMs: number, running: number, isInVain: boolean): void {
     // Who does not reach half of the limit says nothing of what lies beyond it, but much of how long a call takes.
     const isHeldBack = running >= this.#limit / 2;
     if (this.#usualMs === 0 || latencyMs < this.#usualMs) this.#usualMs = latencyMs;
     else if (!isHeldBack) this.#usualMs += (latencyMs - this.#usualMs) * learnShare;
-    const gradient = Math.max(minGradient, Math.min(1, (tolerance * this.#usualMs) / latencyMs));
+    // Most have worked for nobody: fewer must do, unless it was found that fewer are no faster.
+    const isTooMany = isInVain && isHeldBack && latencyMs > tolerance * this.#provenMs;
+    const growth = isTooMany ? minGradient : (tolerance * this.#usualMs) / latencyMs;
+    const gradient = Math.max(minGradient, Math.min(1, growth));
     if (gradient < 1) this.#isSearching = false;
     else if (!isHeldBack) return;
     const target = this.#isSearching ? 2 * this.#limit : this.#limit * gradient + Math.sqrt(this.#limit);
-    const step = this.#isSearching ? 1 : smoothing;
+    const step = this.#isSearching || isTooMany ? 1 : smoothing;
     const next = Math.min(maxLimit, Math.max(minLimit, this.#limit + step * (target - this.#limit)));
     if (next < this.#limit * settledPart) this.#onLess(next, latencyMs);
     else this.#peakLimit = 0;
@@ -85,7 +95,10 @@ export class GradientLimit {
     // It goes on growing for a while, as calls end that began before.
     this.#peakMs = Math.max(this.#peakMs, latencyMs);
     if (next > this.#peakLimit * probedPart) return;
-    if (latencyMs >= this.#peakMs * sameLatency) this.#usualMs = latencyMs;
+    if (latencyMs >= this.#peakMs * sameLatency) {
+      this.#usualMs = latencyMs;
+      this.#provenMs = latencyMs;
+    }
     this.#peakLimit = 0;
   }
 }

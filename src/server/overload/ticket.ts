@@ -7,7 +7,7 @@ export interface TicketOwner {
   /** A call is over that waited. */
   onLeft(ticket: Ticket, call: GatedCall): void;
   /** A handler has settled. */
-  onDone(ticket: Ticket): void;
+  onDone(ticket: Ticket, call: GatedCall): void;
 }
 
 export class Ticket implements GateTicket {
@@ -43,7 +43,7 @@ export class Ticket implements GateTicket {
     const { call } = this;
     if (call === undefined) return;
     this.call = undefined;
-    if (this.isRunning) this.#owner.onDone(this);
+    if (this.isRunning) this.#owner.onDone(this, call);
     else this.#owner.onLeft(this, call);
   }
 }

@@ -97,6 +97,7 @@ export class OutlierDetection {
     track.cancelAsk?.();
     if (track.isReady) {
       track.isLossCounted = false;
+      track.hasAnswered();
       track.latency.restart(watched.counts.unaryEnded);
       // Whoever has just said that it speaks HTTP/2 is there.
       const { bad } = track;
@@ -130,6 +131,7 @@ export class OutlierDetection {
     const track = this.#tracks.get(watched);
     const options = this.#options;
     if (track === undefined || options === undefined) return;
+    if (fate === "answered") track.hasAnswered();
     const verdict = callVerdict(error, fate);
     if (verdict === "fine") track.answer();
     if (verdict !== "fault") return;
@@ -166,11 +168,11 @@ export class OutlierDetection {
     wait(2, pingTimeoutMs / 2);
   }
 
-  /** Sends a PING, if none is under way; false where that cannot be done. */
+  /** Sends a PING, if none is under way; false where that cannot be done, or would be one too many. */
   #ask(track: Track): boolean {
     if (track.isAsked) return true;
+    if (!track.takeAsk(this.#parts.clock.now())) return false;
     track.isAsked = true;
-    track.askedAtMs = this.#parts.clock.now();
     const isSent = track.watched.ping(() => {
       if (!track.isAsked) return;
       track.isAsked = false;

@@ -1,6 +1,7 @@
 // What is known of one endpoint that is watched: its failures in a row, its latencies, and where it stands. Decides nothing.
 
 import type { Endpoint } from "../../core/endpoint.ts";
+import { isLictorMeta } from "../../core/lictor-meta.ts";
 import type { CallCounts } from "../connector.ts";
 import { LatencyWindow } from "./latency-window.ts";
 
@@ -18,6 +19,14 @@ export type Fault = "failures" | "silence" | "latency" | "success rate" | "failu
 
 /** How long an interval of latencies is, in milliseconds. */
 export const latencyIntervalMs = 1000;
+
+/**
+ * PINGs that are sent to a server of somebody else's between two answers of it. gRPC's servers take the first for granted and count the
+ * next ones, and end the connection with the third of these and all its calls (gRFC A8); one is left to whoever else sends some.
+ */
+const maxStrangerAsks = 2;
+/** PINGs so far apart are none too many. */
+const strangerAskMs = 300_000;
 
 /** An endpoint that looks bad, and how far it is on its way back. */
 export interface Badness {
@@ -55,6 +64,8 @@ export class Track {
   // PINGs.
   isAsked = false;
   askedAtMs: number = Number.NEGATIVE_INFINITY;
+  #asks = 0;
+  #okAsked = -1;
   cancelAsk: (() => void) | undefined;
   /** Looks in a row at which calls were under way and none had ended. */
   stalledLooks = 0;
@@ -72,6 +83,23 @@ export class Track {
 
   get isReady(): boolean {
     return this.watched.state === "ready";
+  }
+
+  /** Notes that a PING is sent; false where it must not be. */
+  takeAsk(nowMs: number): boolean {
+    const { endpoint, counts } = this.watched;
+    if (counts.ok !== this.#okAsked) this.hasAnswered();
+    this.#okAsked = counts.ok;
+    const isPatient = isLictorMeta(endpoint.meta) || nowMs - this.askedAtMs >= strangerAskMs;
+    if (!isPatient && this.#asks >= maxStrangerAsks) return false;
+    this.#asks++;
+    this.askedAtMs = nowMs;
+    return true;
+  }
+
+  /** The server has sent an answer, whatever it says, or is connected anew: it counts PINGs from the start. */
+  hasAnswered(): void {
+    this.#asks = 0;
   }
 
   /** A call failed, and the server is to blame. */

@@ -82,6 +82,11 @@ export class Attempts {
     return typeof step === "number" && remainingMs !== undefined && step >= remainingMs ? "fail" : step;
   }
 
+  /** The attempt under way was given up with its call, by an error that says nothing of it: it may have run. */
+  abandoned(): void {
+    this.#failed++;
+  }
+
   /** What has become of attempts that were made beside one another, for `told()`. */
   absorb(sent: number, mayHaveRun: boolean): void {
     this.sent = sent;
@@ -104,14 +109,14 @@ export class Attempts {
 
   /**
    * What the caller is told, with what became of the whole call and how often it was sent. `shared`: an error that is not this call's alone, which
-   * is not written on.
+   * is not written on. `isGivenUp`: the error is its signal's reason, whose causes may tell of other calls.
    */
-  told(error: ConnectError, shared: unknown): ConnectError {
+  told(error: ConnectError, shared: unknown, isGivenUp: boolean): ConnectError {
     if (error === shared) return error;
-    const fate = callFate(error);
+    const fate = isGivenUp ? undefined : callFate(error);
     const mayHaveRun = this.#failed > 0;
-    if (fate === "unprocessed" && mayHaveRun) markMaybeProcessed(error);
-    else if (fate === "maybe-processed" && !mayHaveRun) markUnprocessed(error);
+    if (fate !== "answered" && fate !== "maybe-processed" && mayHaveRun) markMaybeProcessed(error);
+    else if (fate !== "answered" && fate !== "unprocessed" && !mayHaveRun) markUnprocessed(error);
     return markAttempts(error, this.sent);
   }
 
@@ -153,7 +158,8 @@ export function attemptTimedOut(timeoutMs: number, cause?: unknown): ConnectErro
   const text = `the attempt timed out after ${timeoutMs} ms`;
   const error = new ConnectError(text, Code.DeadlineExceeded, undefined, undefined, cause);
   attemptTimeouts.add(error);
-  return error;
+  // It waited for its turn on a connection, in vain: elsewhere it may have one.
+  return callFate(cause) === "unprocessed" ? markUnprocessed(error) : error;
 }
 
 function isAttemptTimeout(error: object): boolean {

@@ -130,7 +130,8 @@ class Lane<R> implements Sending<R> {
     try {
       return await this.#sending.send(transport, signal, timeoutMs, facts);
     } catch (error) {
-      if (callFate(error) === "unprocessed") this.mayHaveRun = mayHaveRun;
+      // A call's abort may have another call's error for its reason.
+      if (!signal?.aborted && callFate(error) === "unprocessed") this.mayHaveRun = mayHaveRun;
       throw signal?.aborted ? ConnectError.from(signal.reason, Code.Canceled) : error;
     }
   }

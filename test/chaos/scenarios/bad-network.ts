@@ -1,8 +1,16 @@
 // Connections to servers that are reset at random, and that stand still for a while.
 
+import type { JudgedCall } from "../judge.ts";
 import type { Scenario } from "../scenario.ts";
 import { proxiedServer } from "./bad-server.ts";
 import { underLoad } from "./load.ts";
+
+/** Calls that a reset takes along, on average: a client has a few under way on a connection, streams mostly. */
+const maxCut = 4;
+
+function mayBeCut({ isRepeatable, done }: JudgedCall): boolean {
+  return !isRepeatable && done?.fate === "maybe-processed";
+}
 
 export const resets: Scenario = {
   name: "resets",
@@ -22,13 +30,15 @@ export const resets: Scenario = {
       for (const { proxy } of servers) await proxy.heal();
     });
     const count = servers.reduce((sum, { proxy }) => sum + proxy.counts.resets, 0);
+    console.error(`  resets: ${count} made`);
     return {
       leastCalls: 1000,
       misses: count < 20 ? [`only ${count} resets: the fault was not made`] : [],
-      allow: ({ isRepeatable, done }) =>
-        !isRepeatable && done?.fate === "maybe-processed"
-          ? "in flight on a connection that was reset, not idempotent"
-          : undefined,
+      check: (calls) => {
+        const cut = calls.filter((call) => call.done?.outcome !== "ok" && mayBeCut(call)).length;
+        return cut > maxCut * count ? [`${cut} calls were cut by ${count} resets`] : [];
+      },
+      allow: (call) => (mayBeCut(call) ? "in flight on a connection that was reset, not idempotent" : undefined),
     };
   },
 };

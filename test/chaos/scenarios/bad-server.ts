@@ -1,6 +1,7 @@
 // One of three servers is bad in another way than by standing still: unreachable in silence, slow, or failing every call.
 
 import type { FaultProxy } from "../../../src/testing/fault-proxy.ts";
+import type { JudgedCall } from "../judge.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Stage, StageServer } from "../stage.ts";
 import { underLoad } from "./load.ts";
@@ -28,6 +29,8 @@ interface Badness {
   readonly name: string;
   readonly withinMs: number;
   readonly slowMs?: number;
+  readonly maxProbes?: number;
+  readonly mayFail?: (call: JudgedCall) => boolean;
   harm(bad: ProxiedServer): void;
   heal(bad: ProxiedServer): void | Promise<void>;
 }
@@ -44,18 +47,22 @@ const badnesses: readonly Badness[] = [
     name: "slow",
     withinMs: 10_000,
     slowMs: 700,
+    // Only a call can tell: 4 s after it was taken out, and 8 s after that.
+    maxProbes: 3,
     harm: ({ server }) => server.order("slow 800"),
     heal: ({ server }) => server.order("well"),
   },
   {
     name: "errors",
     withinMs: 3000,
+    // Its answer is all that a call that may run once can have; all others are made again elsewhere.
+    mayFail: ({ isRepeatable, done, runs }) => !isRepeatable && done?.outcome === "unavailable" && runs.length === 1,
     harm: ({ server }) => server.order("fail unavailable"),
     heal: ({ server }) => server.order("well"),
   },
 ];
 
-export const badServers: readonly Scenario[] = badnesses.map(({ name, withinMs, slowMs, harm, heal }) => ({
+export const badServers: readonly Scenario[] = badnesses.map(({ name, withinMs, harm, heal, ...terms }) => ({
   name,
   isQuick: false,
   must: `taken out within ${withinMs / 1000} s; no more than the calls in flight there fail or wait; returns`,
@@ -93,7 +100,7 @@ export const badServers: readonly Scenario[] = badnesses.map(({ name, withinMs, 
         clients: clients.length,
         ledgerName: bad.server.ledgerName,
         mustReturn: true,
-        ...(slowMs === undefined ? {} : { slowMs }),
+        ...terms,
       }),
     };
   },

@@ -9,6 +9,11 @@ import { rotated, underLoad } from "./load.ts";
 const slackMs = 300;
 /** What a busy client may take to notice that a connection is lost. */
 const maxLateMs = 5000;
+/**
+ * Calls of a client that one kill takes along, on average: it makes 15 a second there that may run once, of a few milliseconds each, and may be
+ * late to notice.
+ */
+const maxCut = 4;
 
 export const sigkill: Scenario = {
   name: "sigkill",
@@ -41,6 +46,7 @@ export const sigkill: Scenario = {
     });
     return {
       leastCalls: 800,
+      check: (calls) => tooManyCut(kills, clients.length, calls),
       allow: (call) => (inFlightAt(kills, call) ? "in flight at a killed server, not idempotent" : undefined),
     };
   },
@@ -65,4 +71,11 @@ export function inFlightAt(kills: readonly Kill[], { isRepeatable, sentMs, endMs
       // One that has not run was on its way there.
       runs.every(({ server }) => server === ledgerName),
   );
+}
+
+/** More were cut than can have been under way at the servers that were killed: some were lost elsewhere, or for another reason. */
+export function tooManyCut(kills: readonly Kill[], clients: number, calls: readonly JudgedCall[]): string[] {
+  const cut = calls.filter((call) => call.done?.outcome !== "ok" && inFlightAt(kills, call)).length;
+  const most = maxCut * clients * kills.length;
+  return cut > most ? [`${cut} calls were cut by ${kills.length} kills, of ${clients} clients: ${most} at most`] : [];
 }

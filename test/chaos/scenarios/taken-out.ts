@@ -18,20 +18,32 @@ export interface BadServer {
   readonly mustReturn: boolean;
   /** Calls that take longer than this, sent after it was taken out, have waited for it. Default: nine tenths of the deadline. */
   readonly slowMs?: number;
+  /** What may become of a call that the bad server had. Default: anything, as long as it is not said to have gone nowhere. */
+  readonly mayFail?: (call: JudgedCall) => boolean;
+  /** Calls of each client, of those that may be made twice, that may have to wait to find that it is bad still. Default 1. */
+  readonly maxProbes?: number;
 }
 
 /** Answers are late by so much at worst where two cores do everything. */
 const slackMs = 300;
-/** Calls of each client that may have to wait to find that it is bad still. */
-const maxProbes = 3;
+/** The share of the calls that may suffer until it is taken out; a third go there. */
+const maxSuffering = 0.4;
+/** By when it is used again, in time before the last call; and the least share of the calls that it has by then. */
+const lastMs = 10_000;
+const leastShare = 0.1;
 
 export function takenOut(bad: BadServer): Required<Pick<Terms, "allow" | "check">> {
-  const { faultMs, wellMs, withinMs, deadlineMs, ledgerName, clients, mustReturn, slowMs = deadlineMs * 0.9 } = bad;
+  const { faultMs, wellMs, withinMs, deadlineMs, ledgerName, clients, mustReturn } = bad;
+  const { slowMs = deadlineMs * 0.9, mayFail = () => true, maxProbes = 1 } = bad;
   const isEarly = ({ sentMs, endMs }: JudgedCall) =>
     endMs >= faultMs - slackMs && sentMs <= faultMs + withinMs + slackMs;
   return {
     allow: (call) =>
-      isEarly(call) && call.runs.every(({ server }) => server === ledgerName)
+      isEarly(call) &&
+      // There were others to send it to.
+      call.done?.fate !== "unprocessed" &&
+      call.runs.every(({ server }) => server === ledgerName) &&
+      mayFail(call)
         ? "sent to the bad server before it was taken out"
         : undefined,
     check(calls) {
@@ -48,16 +60,24 @@ export function takenOut(bad: BadServer): Required<Pick<Terms, "allow" | "check"
       const suffered = window.filter(
         ({ done }) => done === undefined || done.outcome !== "ok" || done.tookMs >= slowMs,
       );
-      // A third of the calls go there until it is taken out.
-      if (suffered.length > window.length / 2)
+      if (suffered.length > window.length * maxSuffering)
         misses.push(`${suffered.length} of ${window.length} calls suffered meanwhile`);
-      // Beyond what it had been sent before.
-      const back = calls.some(
-        ({ sentMs, runs, done }) =>
-          sentMs > wellMs && done?.outcome === "ok" && runs.some(({ server }) => server === ledgerName),
-      );
-      if (mustReturn && !back) misses.push("the bad server was well again and got no call");
+      if (mustReturn) {
+        const endMs = calls.at(-1)?.sentMs ?? 0;
+        const last = calls.filter(({ sentMs }) => sentMs > wellMs && sentMs > endMs - lastMs);
+        for (const [client, its] of Map.groupBy(last, clientOf)) {
+          const there = its.filter(({ done }) => done?.outcome === "ok" && done.server === ledgerName).length;
+          if (there < its.length * leastShare)
+            misses.push(`the bad server was well again and got ${there} of the last ${its.length} calls of ${client}`);
+        }
+        if (last.length === 0) misses.push("nobody called when the bad server was well again");
+      }
       return misses;
     },
   };
+}
+
+/** Ids are the client's name and a number. */
+function clientOf({ id }: JudgedCall): string {
+  return id.slice(0, id.lastIndexOf("-"));
 }

@@ -143,6 +143,31 @@ describe("OutlierDetection", () => {
     fleet.detection.close();
   });
 
+  for (const [whose, meta, pings] of [
+    ["somebody else's", {}, 2],
+    ["ours", { lictor: "1" }, 6],
+  ] as const) {
+    test(`sends a server of ${whose} ${pings} PINGs at most while it answers no call`, async () => {
+      const fleet = createWatchedFleet(["a", "b"], { consecutiveFailures: 1 }, undefined, meta);
+      const probeFails = async (waitMs: number) => {
+        await fleet.clock.advance(waitMs);
+        const probe = fleet.detection.probe(true);
+        assert.equal(probe?.endpoint.id, "a");
+        probe?.done({ error: new ConnectError("late", Code.DeadlineExceeded), latencyMs: 1000 });
+      };
+      // Its handlers hang, and it is there.
+      fleet.fail("a", 1, Code.DeadlineExceeded, false);
+      for (const waitMs of [1000, 2000, 4000, 8000, 16_000, 30_000]) await probeFails(waitMs);
+      assert.equal(fleet.of("a").pings, pings);
+      // An answer, whatever it says, lets it be asked again.
+      fleet.fail("a");
+      await probeFails(30_000);
+      assert.equal(fleet.of("a").pings, pings + 1);
+      fleet.detection.close();
+      assert.equal(fleet.clock.pending, 0);
+    });
+  }
+
   test("leaves it alone twice as long after each probe that fails, up to maxEjectionMs", async () => {
     const fleet = createWatchedFleet(["a", "b"], { baseEjectionMs: 1000, maxEjectionMs: 4000 });
     fleet.fail("a", 5);
