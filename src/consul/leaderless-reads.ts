@@ -61,15 +61,19 @@ export function createLeaderlessReads<T>(
     return result;
   };
 
-  /** Any server's answer, where it is no older than what is known; else rejects with `error`. */
-  const readStale = async (what: QueryOptions, error: unknown): Promise<QueryResult<T>> => {
+  /** Any server's answer, where it is no older than what is known, or the leader's, where there is one again; else rejects with `error`. */
+  const readStale = async (
+    what: QueryOptions & Pick<FollowedRead, "signal">,
+    error: unknown,
+  ): Promise<QueryResult<T>> => {
     const result = await read({ ...what, consistency: "stale" });
     const confirmedAtMs = confirmedAt(result, clock.now());
     const leader = result.knownLeader !== false;
     if (confirmedAtMs < knownAtMs - toleranceMs || isBefore(result.index, knownIndex)) {
-      // Of servers that were set up anew every answer is older than what is known, but for their leader's.
-      if (leader) note(true);
-      throw error;
+      // Of servers that were set up anew every answer is older than what is known: their leader's counts.
+      if (!leader || hasLeader) throw error;
+      note(true);
+      return readDefault({ signal: what.signal });
     }
     knownIndex = result.index;
     knownAtMs = Math.max(knownAtMs, confirmedAtMs);

@@ -5,6 +5,9 @@ import type { ConsulClient } from "../consul/consul-client.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 
+/** Longest wait for an agent to say which node it is: one that had the instance may be gone itself. */
+const homeTimeoutMs = 1000;
+
 /** Which instance, seen by whom. */
 export interface GoneOptions {
   readonly client: ConsulClient;
@@ -30,7 +33,9 @@ export async function waitUntilGone(options: GoneOptions): Promise<void> {
   signal?.throwIfAborted();
   // Another node may have an instance of the same id (both on 127.0.0.1, say). Where the token may not ask who the agent is,
   // the id alone must do.
-  const nodes = await Promise.all((homes.length === 0 ? [client] : homes).map((home) => nodeName(home, signal)));
+  const nodes = await Promise.all(
+    (homes.length === 0 ? [client] : homes).map((home) => nodeName(home, signal, homeTimeoutMs)),
+  );
   const isOurs = (node: string) => nodes.includes(node) || nodes.includes(undefined);
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
@@ -67,10 +72,17 @@ export async function waitUntilGone(options: GoneOptions): Promise<void> {
   });
 }
 
-/** The node that an agent is; undefined where it cannot be asked, or the token may not. */
-export async function nodeName(client: ConsulClient, signal: AbortSignal | undefined): Promise<string | undefined> {
+/** The node that an agent is; undefined where it cannot be asked, within the client's own limit or this one, or the token may not. */
+export async function nodeName(
+  client: ConsulClient,
+  signal: AbortSignal | undefined,
+  timeoutMs?: number,
+): Promise<string | undefined> {
   try {
-    const { Config: config } = await client.agent.self(signal === undefined ? {} : { signal });
+    const { Config: config } = await client.agent.self({
+      ...(signal === undefined ? {} : { signal }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
     const name = (config as { readonly NodeName?: unknown } | undefined)?.NodeName;
     return typeof name === "string" ? name : undefined;
   } catch {

@@ -119,6 +119,11 @@ export class Subchannel {
     return true;
   }
 
+  /** Gives the connection up, which has not answered a PING for so many milliseconds, and opens another. Its calls fail. */
+  renew(silentMs: number): void {
+    void this.connection?.close(new Error(`the server has not answered a PING in ${silentMs} ms`));
+  }
+
   /** Takes no new calls; resolves when those in flight are done and every connection is closed. Idempotent. */
   async drain(): Promise<void> {
     this.#stop();

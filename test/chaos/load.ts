@@ -84,10 +84,10 @@ export function readLoadArguments(): LoadArguments {
 }
 
 /**
- * Two cores that load a dozen programs at once take half a second for the first answers of each: calls of its first second have the deadline
+ * Two cores that load a dozen programs at once take a second for the first answers of each: calls of its first two seconds have the deadline
  * that a call has that waits for endpoints, however short theirs would be. They must not fail all the same.
  */
-const warmUpMs = 1000;
+const warmUpMs = 2000;
 const warmUpTimeoutMs = 10_000;
 
 /** Takes orders and keeps up the load; resolves when it was told to stop and the last call has ended. `make` never rejects. */

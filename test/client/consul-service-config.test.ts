@@ -153,7 +153,12 @@ test("sources of the same key share one watch while somebody listens", async () 
   other();
   for (const end of ends) end();
   await eventually("all are closed", () => open === 0);
-  second.subscribe(listener)();
+  const later = second.subscribe(listener);
   assert.equal(watches, 3);
+  // Ended twice, they take nothing from those who came after.
+  for (const end of ends) end();
+  first.subscribe(listener)();
+  assert.equal(watches, 3);
+  later();
   await eventually("all are closed", () => open === 0);
 });

@@ -10,6 +10,7 @@ import type { Connector } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createAuthority } from "../support/authority.ts";
 import { loopbackNames } from "../support/certificates.ts";
+import { closeWhatIsLeft } from "../support/close-what-is-left.ts";
 import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { type H2Peer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
@@ -24,6 +25,11 @@ const billing = issue({ name: "billing", altNames: [`URI:${idOf("billing")}`, "D
 const search = issue({ name: "search", altNames: [`URI:${idOf("search")}`, "DNS:search.test", ...loopbackNames] });
 const twoIds = issue({ name: "both", altNames: [`URI:${idOf("billing")}`, `URI:${idOf("search")}`, ...loopbackNames] });
 const nameless = issue({ name: "nameless" });
+
+const { keeping } = closeWhatIsLeft();
+/** A test's own, closed after it. */
+const startOwnPeer = keeping(startH2Peer);
+const startOwnTcpPeer = keeping(startTcpPeer);
 
 /** `ready`, or why the connection was closed before. */
 function outcome(kind: ConnectorKind, url: string, tls: ClientTlsOptions, fields: Partial<Endpoint> = {}) {
@@ -83,7 +89,7 @@ for (const kind of connectorKinds) {
 
     test("trusts no id of another authority", async () => {
       const impostor = createAuthority("identities").issue({ name: "x", altNames: [`URI:${idOf("billing")}`] });
-      const peer = await startH2Peer({ tls: impostor });
+      const peer = await startOwnPeer({ tls: impostor });
       assert.doesNotMatch(await outcome(kind, peer.url, { ca, spiffeId: idOf("billing") }), /ready|by its certificate/);
       await peer.close();
     });
@@ -95,6 +101,23 @@ for (const kind of connectorKinds) {
       const found = `by its certificate: received "billing.test", "${idOf("billing")}"`;
       assert.equal(await outcome(kind, url, { ca }), `${url} is not "127.0.0.1" ${found}`);
       assert.equal(await outcome(kind, url, { ca, serverName: "search.test" }), `${url} is not "search.test" ${found}`);
+    });
+
+    test("finds no name in the subject, and none in a name that holds several in the runtimes' texts", async () => {
+      const serverName = "billing.test";
+      for (const altNames of [
+        [],
+        [`URI:${idOf("search")}`],
+        ["DNS:evil.test, DNS:billing.test"],
+        ["URI:http://evil.test/, DNS:billing.test"],
+        ["DNS:evil.test, IP Address:127.0.0.1"],
+      ]) {
+        const peer = await startOwnPeer({ tls: issue({ name: serverName, altNames }) });
+        const because = JSON.stringify(altNames);
+        assert.match(await outcome(kind, peer.url, { ca, serverName }), /is not "billing.test" by its cert/, because);
+        assert.match(await outcome(kind, peer.url, { ca }), /is not "127.0.0.1" by its certificate/, because);
+        await peer.close();
+      }
     });
 
     test("knows names and ids by the endpoint, where it was given functions", async () => {
@@ -120,7 +143,7 @@ for (const kind of connectorKinds) {
 
     test("never falls back to cleartext: nothing but TLS is said to a peer without it", async () => {
       const said: Buffer[] = [];
-      const peer = await startTcpPeer((socket) => {
+      const peer = await startOwnTcpPeer((socket) => {
         socket.on("error", () => {});
         socket.once("data", (bytes: Buffer) => {
           said.push(bytes);
@@ -141,7 +164,7 @@ for (const kind of connectorKinds) {
     });
 
     test("calls go to the endpoint that is who it should be, and none to the other", async () => {
-      const impostor = await startH2Peer({ name: "impostor", tls: search });
+      const impostor = await startOwnPeer({ name: "impostor", tls: search });
       await using transport = createBalancedTransport({
         resolver: createStaticResolver([urlOf("billing"), impostor.url]),
         connector: kind.create({ tls: { ca, spiffeId: idOf("billing") } }),
@@ -183,6 +206,11 @@ for (const kind of connectorKinds) {
         [{ spiffeId: "billing" }, '"tls.spiffeId" must be like spiffe://example.org/ns/default/svc/billing'],
         [{ spiffeId: ["spiffe://Example.test/x"] }, '"tls.spiffeId" must be like'],
         [{ spiffeId: `${idOf("billing")}/` }, '"tls.spiffeId" must be like'],
+        [{ spiffeId: `${idOf("billing")}/../search` }, '"tls.spiffeId" must be like'],
+        [
+          { credentials: async () => ({ ca }) },
+          '"tls.credentials" must return { cert, key, ca }: received none of them',
+        ],
         [{ spiffeId: [] }, '"tls.spiffeId" must be like'],
         [{ spiffeId: 5 }, '"tls.spiffeId" must be like'],
         [{ serverName: "" }, '"tls.serverName" must be a name: received ""'],

@@ -8,13 +8,20 @@ import { callFate } from "../../src/core/call-fate.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { makeCertificates } from "../support/certificates.ts";
+import { closeWhatIsLeft } from "../support/close-what-is-left.ts";
 import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.ts";
 import { endpoint } from "../support/endpoints.ts";
 import { eventually } from "../support/eventually.ts";
-import { frame, startFramePeer, startH2Peer, startTcpPeer } from "../support/h2-peer.ts";
+import * as peers from "../support/h2-peer.ts";
 import { literals } from "../support/h2-wire.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
 import { rejection } from "../support/rejection.ts";
+
+const { frame } = peers;
+const { keep, keeping } = closeWhatIsLeft();
+const startH2Peer = keeping(peers.startH2Peer);
+const startFramePeer = keeping(peers.startFramePeer);
+const startTcpPeer = keeping(peers.startTcpPeer);
 
 interface Opened {
   readonly connection: Connection;
@@ -28,12 +35,14 @@ type Options = Parameters<ConnectorKind["create"]>[0];
 function open(kind: ConnectorKind, url: string, options: Options = {}): Opened {
   const states: string[] = [];
   const waiters = new Map<string, (state: never) => void>();
-  const connection = kind.create(options)(endpoint("peer", { url }), {
-    onState(state) {
-      states.push(state.type);
-      waiters.get(state.type)?.(state as never);
-    },
-  });
+  const connection = keep(
+    kind.create(options)(endpoint("peer", { url }), {
+      onState(state) {
+        states.push(state.type);
+        waiters.get(state.type)?.(state as never);
+      },
+    }),
+  );
   return {
     connection,
     states,

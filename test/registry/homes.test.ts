@@ -111,3 +111,25 @@ test("registerService() has not to wait for an agent that is silent over mainten
   assert.equal(count("a", /^service\/register/), 1);
   await closeAll(registration, clock);
 });
+
+test("gone() waits 1 s at most for an agent that is silent, where another can tell", async () => {
+  const { clock, set, start } = bench(["a", "b"]);
+  const registration = start();
+  await clock.advance(0);
+  set("a", silent);
+  set("b", (path, init) => {
+    if (path.startsWith("/v1/health/")) return Response.json([], { headers: { "X-Consul-Index": "7" } });
+    return path === "/v1/agent/self" ? Response.json({ Config: { NodeName: "b" } }) : ok(path, init);
+  });
+  await clock.advance(16_000);
+  assert.equal(registration.state.type, "registered");
+  await closeAll(registration, clock);
+  let isGone = false;
+  void registration.gone().then(() => {
+    isGone = true;
+  });
+  // Another, of whom the query knows by now that the first agent is silent.
+  await clock.advance(1000 + 2000);
+  assert.ok(isGone);
+  assert.equal(clock.pending, 0);
+});

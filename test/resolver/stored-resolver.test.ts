@@ -117,6 +117,7 @@ describe("createStoredResolver()", () => {
   test("lists nothing that is too old, none of ours, or unreadable, and goes on without it", async () => {
     const cases: readonly [unknown, string][] = [
       [stored({ confirmedAtMs: startMs - 86_400_001 }), "too old"],
+      [stored({ confirmedAtMs: startMs + 86_500_000 }), "too old"],
       [stored({ version: 2 }), "cannot be read"],
       [stored({ confirmedAtMs: "yesterday" }), "cannot be read"],
       [stored({ endpoints: [{ id: "a" }] }), "cannot be read"],
@@ -256,9 +257,15 @@ describe("createStoredResolver()", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("refuses times that are none", () => {
+  test("refuses times that are none, and what is no store", () => {
     const given = { resolver: createHandResolver(), store: createMemoryStore() };
     assert.throws(() => createStoredResolver({ ...given, storedAfterMs: -1 }), /"storedAfterMs" must be >= 0/);
     assert.throws(() => createStoredResolver({ ...given, storedMaxAgeMs: Number.NaN }), RangeError);
+    for (const store of ["/var/lib/endpoints", null, { load: given.store.load }]) {
+      assert.throws(() => createStoredResolver({ ...given, store: store as never }), {
+        name: "TypeError",
+        message: /"store" must have load and save/,
+      });
+    }
   });
 });

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Code, type ConnectError, createClient, createContextKey, type Transport } from "@connectrpc/connect";
+import {
+  Code,
+  type ConnectError,
+  createClient,
+  createConnectRouter,
+  createContextKey,
+  type Transport,
+} from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { createHttp2Connector } from "../../src/connector/http2-connector.ts";
@@ -210,6 +217,14 @@ for (const http2 of http2Kinds) {
     });
   });
 }
+
+test("serve({ authorize }) takes no handlers that nobody would ask about", () => {
+  const other = createConnectRouter().service(EchoService, {});
+  assert.throws(
+    () => serve({ authorize, routes: (router) => void router.handlers.push(...other.handlers) }),
+    TypeError,
+  );
+});
 
 test("serve() refuses an authorize that is no function", () => {
   assert.throws(() => serve({ routes: createEchoService(), authorize: true as never }), {

@@ -25,6 +25,8 @@ export interface CertificateRequest {
 export interface Authority {
   /** Its own certificate, PEM. */
   readonly ca: string;
+  /** The key of that. */
+  readonly key: string;
   issue(request: CertificateRequest): CertificatePair;
   /** An authority below this one. */
   issueAuthority(name: string): Authority;
@@ -32,12 +34,13 @@ export interface Authority {
 
 const newKey: readonly string[] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
-/** Makes an authority. Throws where there is no openssl. */
-export function createAuthority(name: string): Authority {
+/** Makes an authority, with a key as openssl's `-newkey` names it, or a good one. Throws where there is no openssl. */
+export function createAuthority(name: string, keyKind?: string): Authority {
   return authorityOf(
     inFolder((folder) => {
       const files = ["-keyout", "key", "-out", "cert"];
-      openssl(folder, "req", "-x509", ...newKey, ...files, "-days", "2", "-subj", `/CN=${name}`);
+      const made = keyKind === undefined ? newKey : ["-newkey", keyKind, "-nodes"];
+      openssl(folder, "req", "-x509", ...made, ...files, "-days", "2", "-subj", `/CN=${name}`);
       return readPair(folder);
     }),
   );
@@ -46,6 +49,7 @@ export function createAuthority(name: string): Authority {
 function authorityOf(own: CertificatePair): Authority {
   return {
     ca: own.cert,
+    key: own.key,
     issue: ({ name, altNames = [], usage }) =>
       sign(own, name, [
         ...(altNames.length === 0 ? [] : ["subjectAltName=@names"]),

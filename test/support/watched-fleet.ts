@@ -16,6 +16,7 @@ export class FakeWatched implements Watched {
   readonly counts = { ok: 0, active: 0, unaryActive: 0, unaryEnded: 0 };
   state = "ready";
   pings = 0;
+  renewals = 0;
   /** Whether PINGs are answered, at once. */
   answersPings = true;
   readonly #unanswered: (() => void)[] = [];
@@ -29,6 +30,10 @@ export class FakeWatched implements Watched {
     if (this.answersPings) queueMicrotask(onAnswer);
     else this.#unanswered.push(onAnswer);
     return true;
+  }
+
+  renew(): void {
+    this.renewals++;
   }
 
   /** Answers what it was sent. */

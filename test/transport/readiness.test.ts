@@ -121,6 +121,28 @@ function suite(kind: string) {
       assert.equal(all.clock.pending, 0);
     });
 
+    test("opens another connection to a server of which nothing has come for long", async () => {
+      const all = await setUp([a, b], { slowStartMs: 0, outlierDetection: { consecutiveFailures: false } });
+      await connect(all, "ab");
+      const silent = all.fake.of("b");
+      silent.behaviour = "hang";
+      const late = Promise.allSettled([all.call(1000), all.call(1000)]);
+      await all.clock.advance(3000);
+      await late;
+      assert.equal(await all.calls(3), "aaa");
+      await all.clock.advance(60_000);
+      assert.match(String(silent.closedWith), /has not answered a PING in 20000 ms/);
+      // The way there is another by now.
+      const next = all.fake.of("b");
+      assert.notEqual(next, silent);
+      next.becomeReady();
+      // Calls that may not be made twice are probes only where there have been no others for a while.
+      await all.clock.advance(2000);
+      assert.match(await all.calls(4), /b/);
+      await all.transport.close();
+      assert.equal(all.clock.pending, 0);
+    });
+
     test("goes on calling those that answer badly where nobody else is connected", async () => {
       const all = await setUp([a, b]);
       await connect(all, "ab");

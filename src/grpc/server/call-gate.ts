@@ -32,6 +32,8 @@ export interface GatedCall {
 export interface GateTicket {
   /** The call is over and its handler does not run, or no longer. Again does nothing. */
   release(): void;
+  /** The call is over and its handler runs on, perhaps for ever: `release` follows, or the gate sees to it by itself in time. */
+  abandon(): void;
 }
 
 /** One kind of calls' way in. */

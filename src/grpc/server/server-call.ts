@@ -260,8 +260,11 @@ export abstract class ServerCall implements StreamListener, Deadlined, TrackedCa
 
   #end(reason: ConnectError | undefined): void {
     this.isOver = true;
-    // A handler that goes on though nobody waits for it counts until it settles.
-    if (this.ticket !== undefined && !this.#isHandled) this.ticket.release();
+    if (this.ticket !== undefined) {
+      // A handler that goes on though nobody waits for it counts until it settles, if it does.
+      if (this.#isHandled) this.ticket.abandon();
+      else this.ticket.release();
+    }
     if (this.#timeoutMs !== undefined) this.home.deadlines.remove(this);
     // What still waits for the client's window is part of the call: onDrained or onReset follows.
     if (this.stream.firstPending === undefined) this.home.calls.remove(this);

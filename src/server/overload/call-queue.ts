@@ -40,6 +40,8 @@ export interface CallQueueParts extends Pick<ResolvedOverload, "maxConcurrentCal
 const turnMs = 5;
 /** The same for those that begin after we let go of them, so that nothing is known of what they take. */
 const laterPerTurn = 4;
+/** How long a handler counts whose call is over: one that heeds no signal may never settle. */
+const abandonedCountMs = 10_000;
 const maxQueuedBytes: number = 64 * 1024 * 1024;
 /** Calls that wait for nobody to end, but for their turn. */
 const maxForTurn = 10_000;
@@ -61,6 +63,8 @@ export class CallQueue implements TicketOwner {
   readonly #gradient: GradientLimit | undefined;
   readonly #log: ShedLog;
   readonly #line: WaitingLine = new WaitingLine();
+  /** Calls that are over while their handlers go on; those that have settled too, until they get to its head. */
+  readonly #abandoned: WaitingLine = new WaitingLine();
   #limit: number;
   #running = 0;
   #queued = 0;
@@ -79,6 +83,7 @@ export class CallQueue implements TicketOwner {
   #turnSinceMs = 0;
   #laterInTurn = 0;
   #cancelTimeout: (() => void) | undefined;
+  #cancelAbandoned: (() => void) | undefined;
   readonly #onTurn = (): void => {
     this.#isInTurn = false;
     this.#pump();
@@ -118,6 +123,8 @@ export class CallQueue implements TicketOwner {
   stop(): void {
     this.#cancelTimeout?.();
     this.#cancelTimeout = undefined;
+    this.#cancelAbandoned?.();
+    this.#cancelAbandoned = undefined;
     this.#log.stop();
   }
 
@@ -272,6 +279,30 @@ export class CallQueue implements TicketOwner {
       this.#limit = this.#gradient.current;
     }
     if (this.#line.length > 0) this.#takeTurn(this.#parts.clock.now());
+  }
+
+  onAbandoned(ticket: Ticket): void {
+    ticket.abandonedMs = this.#parts.clock.now();
+    this.#abandoned.push(ticket);
+    this.#armAbandoned(abandonedCountMs);
+  }
+
+  #armAbandoned(delayMs: number): void {
+    this.#cancelAbandoned ??= this.#parts.clock.schedule(delayMs, () => {
+      this.#cancelAbandoned = undefined;
+      const { clock } = this.#parts;
+      for (let ticket = this.#abandoned.first; ticket !== undefined; ticket = this.#abandoned.first) {
+        const leftMs = abandonedCountMs - (clock.now() - ticket.abandonedMs);
+        if (ticket.call !== undefined && leftMs > 0) {
+          this.#armAbandoned(leftMs);
+          return;
+        }
+        this.#abandoned.shift();
+        // What it would take nobody knows.
+        ticket.isTimed = false;
+        ticket.release();
+      }
+    });
   }
 
   // Those who are not taken.

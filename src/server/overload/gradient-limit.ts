@@ -44,6 +44,8 @@ export class GradientLimit {
   #late = 0;
   /** The most that is known to have nothing to do with how many run. */
   #provenMs = 0;
+  /** Calls that began before say nothing of the limit that is. */
+  #countsSinceMs: number = Number.NEGATIVE_INFINITY;
 
   /** Calls at a time, a whole number. */
   get current(): number {
@@ -51,7 +53,8 @@ export class GradientLimit {
   }
 
   /** A call went to its end: it took `tookMs`, and `running` were under way with it. `isLate`: its deadline had passed by then. */
-  sample(tookMs: number, running: number, nowMs: number, isLate: boolean): void {
+  sample(tookMs: number, running: number, nowMs: number, isLate = false): void {
+    if (nowMs - tookMs < this.#countsSinceMs) return;
     if (this.#samples === 0) this.#windowSinceMs = nowMs - tookMs;
     this.#samples++;
     this.#sumMs += tookMs;
@@ -59,14 +62,16 @@ export class GradientLimit {
     if (isLate) this.#late++;
     if (this.#samples < minSamples || nowMs - this.#windowSinceMs < windowMs) return;
     const isInVain = this.#late > this.#samples / 2;
-    this.#update(Math.max(this.#sumMs / this.#samples, 1e-6), this.#mostRunning, isInVain);
+    const isTooMany = this.#update(Math.max(this.#sumMs / this.#samples, 1e-6), this.#mostRunning, isInVain);
+    if (isTooMany) this.#countsSinceMs = nowMs;
     this.#samples = 0;
     this.#late = 0;
     this.#sumMs = 0;
     this.#mostRunning = 0;
   }
 
-  #update(latencyMs: number, running: number, isInVain: boolean): void {
+  /** Whether the limit was cut, as most calls were late. */
+  #update(latencyMs: number, running: number, isInVain: boolean): boolean {
     // Who does not reach half of the limit says nothing of what lies beyond it, but much of how long a call takes.
     const isHeldBack = running >= this.#limit / 2;
     if (this.#usualMs === 0 || latencyMs < this.#usualMs) this.#usualMs = latencyMs;
@@ -76,13 +81,14 @@ export class GradientLimit {
     const growth = isTooMany ? minGradient : (tolerance * this.#usualMs) / latencyMs;
     const gradient = Math.max(minGradient, Math.min(1, growth));
     if (gradient < 1) this.#isSearching = false;
-    else if (!isHeldBack) return;
+    else if (!isHeldBack) return false;
     const target = this.#isSearching ? 2 * this.#limit : this.#limit * gradient + Math.sqrt(this.#limit);
     const step = this.#isSearching || isTooMany ? 1 : smoothing;
     const next = Math.min(maxLimit, Math.max(minLimit, this.#limit + step * (target - this.#limit)));
     if (next < this.#limit * settledPart) this.#onLess(next, latencyMs);
     else this.#peakLimit = 0;
     this.#limit = next;
+    return isTooMany;
   }
 
   /** The limit comes down to `next`, as calls take this long. */

@@ -13,7 +13,7 @@ import { refuseOption } from "../refuse-option.ts";
 export interface OverloadOptions {
   /**
    * Handlers at a time, an integer of at least 1; or `adaptive`: found by the latency of unary calls, between 4 and 10000. A handler counts
-   * until it settles, also where its call is over before. Default `adaptive`.
+   * until it settles, also where its call is over before, but then for 10 s more at most. Default `adaptive`.
    */
   readonly maxConcurrentCalls?: number | "adaptive";
   /**

@@ -8,6 +8,8 @@ export interface TicketOwner {
   onLeft(ticket: Ticket, call: GatedCall): void;
   /** A handler has settled. */
   onDone(ticket: Ticket, call: GatedCall): void;
+  /** A call is over whose handler goes on. */
+  onAbandoned(ticket: Ticket): void;
 }
 
 export class Ticket implements GateTicket {
@@ -16,10 +18,11 @@ export class Ticket implements GateTicket {
   /** How much of the limit it takes. */
   readonly weight: number;
   /** Whether what it takes says how busy the server is. */
-  readonly isTimed: boolean;
+  isTimed: boolean;
   readonly heldBytes: number;
   readonly enteredMs: number;
   startedMs = 0;
+  abandonedMs = 0;
   isRunning = false;
   readonly #owner: TicketOwner;
 
@@ -45,6 +48,10 @@ export class Ticket implements GateTicket {
     this.call = undefined;
     if (this.isRunning) this.#owner.onDone(this, call);
     else this.#owner.onLeft(this, call);
+  }
+
+  abandon(): void {
+    if (this.call !== undefined) this.#owner.onAbandoned(this);
   }
 }
 

@@ -36,6 +36,11 @@ export interface OutlierStanding {
 
 /** The least time between two PINGs that nobody but us asked for: gRPC's servers count those that come too often (gRFC A8). */
 const askAgainMs = 5000;
+/**
+ * How long a PING to one that is left alone may take, before its connection counts as lost: where it is the way there that is gone, and not the
+ * server, TCP would go on for a quarter of an hour. gRPC's keepalive waits as long (gRFC A8).
+ */
+const lostAfterMs = 20_000;
 /** How long probes wait for calls that may be made twice, before any will do. */
 const patienceMs = 2000;
 /** A slow server is left alone so many times as long: each probe costs a caller the wait that is to be spared. */
@@ -154,18 +159,29 @@ export class OutlierDetection {
     if (track.isAsked || track.bad !== undefined || !track.isReady || !Number.isFinite(pingTimeoutMs)) return;
     if (this.#connected() < 2 || clock.now() - track.askedAtMs < askAgainMs) return;
     if (!this.#ask(track)) return;
-    // In two steps, so that what has come by then is read before the second, and none of it while we ourselves stand still.
-    const wait = (stepsLeft: number, stepMs: number) => {
-      const dueMs = clock.now() + stepMs;
-      track.cancelAsk = clock.schedule(stepMs, () => {
+    this.#awaitAnswer(track, pingTimeoutMs, () => {
+      if (track.bad === undefined) this.#find(track, "silence");
+    });
+  }
+
+  /**
+   * Where the PING that is under way has no answer in time. In two steps, so that what has come by then is read before the second, and none of
+   * it while we ourselves stand still.
+   */
+  #awaitAnswer(track: Track, timeoutMs: number, onSilence: () => void): void {
+    const { clock } = this.#parts;
+    const wait = (stepsLeft: number) => {
+      const dueMs = clock.now() + timeoutMs / 2;
+      track.cancelAsk = clock.schedule(timeoutMs / 2, () => {
         if (!track.isAsked) return;
-        const wasLate = clock.now() - dueMs > pingTimeoutMs / 2;
-        if (wasLate) wait(2, pingTimeoutMs / 2);
-        else if (stepsLeft > 1) wait(stepsLeft - 1, stepMs);
-        else if (track.bad === undefined) this.#find(track, "silence");
+        const wasLate = clock.now() - dueMs > timeoutMs / 2;
+        if (wasLate) wait(2);
+        else if (stepsLeft > 1) wait(stepsLeft - 1);
+        else onSilence();
       });
     };
-    wait(2, pingTimeoutMs / 2);
+    track.cancelAsk?.();
+    wait(2);
   }
 
   /** Sends a PING, if none is under way; false where that cannot be done, or would be one too many. */
@@ -234,7 +250,14 @@ export class OutlierDetection {
     }
     bad.phase = "asking";
     // No user's call is spent on a server that does not even answer a PING, or answers one too late: the answer goes on, or the next connection.
-    if (track.isReady && !this.#ask(track)) this.#mayProbe(track, bad);
+    if (!track.isReady) return;
+    if (!this.#ask(track)) {
+      this.#mayProbe(track, bad);
+      return;
+    }
+    this.#awaitAnswer(track, lostAfterMs, () => {
+      if (track.bad === bad) track.watched.renew(lostAfterMs);
+    });
   }
 
   /** It is there: whether it works, a call must show. */
@@ -319,6 +342,8 @@ export class OutlierDetection {
 
   /** Brings in line who is left out. */
   #decide(): void {
+    // Nothing is held against anybody, mostly: thousands of connections may come one after another.
+    if (this.#bad.length === 0 && !this.#hasChanged && !this.#hasProbes && !this.#isPanic) return;
     const options = this.#options;
     const bad = this.#bad.filter((track) => track.isReady);
     const { ejected, isPanic } = chooseEjected(this.#connected(), bad, options?.maxEjectionPercent ?? 0);

@@ -53,7 +53,11 @@ export interface OutlierDetectionOptions {
   readonly maxEjectionPercent?: number;
   /** Failures in a row, without a success between them, that eject; false: any number is fine. Default 5. */
   readonly consecutiveFailures?: number | false;
-  /** How long a PING may take that is sent after a call's deadline has passed without an answer, before the endpoint is ejected; false: none is sent. Default 1000. */
+  /**
+   * How long a PING may take that is sent after a call's deadline has passed without an answer, before the endpoint is ejected; false: none is sent.
+   * Servers that do not say by their registration that they are lictor's are sent two at most while they answer no call, one more every
+   * 5 minutes: others end connections for more. One that is ejected and owes an answer for 20 s gets a new connection. Default 1000.
+   */
   readonly pingTimeoutMs?: number | false;
   /** Slow endpoints; false: they stay. Default: on where calls go round; with a `balancer` of your own, off. */
   readonly latency?: LatencyOutlierOptions | false;

@@ -12,6 +12,8 @@ export interface Watched {
   readonly counts: CallCounts;
   /** Sends a PING; false where that cannot be done. */
   ping(onAnswer: () => void): boolean;
+  /** Closes the connection, which has not answered a PING for so many milliseconds, and opens another. */
+  renew(silentMs: number): void;
 }
 
 /** Why an endpoint looks bad. `silence`: it does not answer a PING. */

@@ -9,6 +9,9 @@ import { type MethodPolicies, methodKey, readMethodConfigs } from "./read-method
 import type { MethodPolicy, RetryThrottling, ServiceConfig } from "./service-config.ts";
 import { ServiceConfigError } from "./service-config-error.ts";
 
+/** gRFC A6, "Throttling Configuration". */
+const mostTokens = 1000;
+
 const fields = ["loadBalancingConfig", "loadBalancingPolicy", "methodConfig", "retryThrottling", "healthCheckConfig"];
 
 /**
@@ -48,10 +51,10 @@ function parseText(text: string): unknown {
 
 function readThrottling(throttling: ConfigObject | undefined): RetryThrottling | undefined {
   if (throttling === undefined) return undefined;
-  const maxTokens = throttling.integer("maxTokens", { min: 1, max: 1000, isRequired: true }) ?? 0;
+  const maxTokens = throttling.integer("maxTokens", { min: 1, max: mostTokens, isRequired: true }) ?? 0;
   const given = throttling.positive("tokenRatio");
-  // gRFC A6: "Up to 3 decimal places are supported."
-  const tokenRatio = Math.floor((given ?? 0) * 1000 + 1e-6) / 1000;
+  // gRFC A6: "Up to 3 decimal places are supported." A success cannot give back more tokens than there are at most.
+  const tokenRatio = Math.floor(Math.min(given ?? 0, mostTokens) * 1000 + 1e-6) / 1000;
   if (given !== undefined && tokenRatio === 0) {
     throttling.problem("tokenRatio", `must be at least 0.001: received ${given}`);
   }

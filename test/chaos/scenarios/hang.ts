@@ -34,7 +34,7 @@ export const hang: Scenario = {
         victim.signal("SIGCONT");
         await stage.pause(stage.isQuick ? 4000 : 45_000);
       },
-      { afterMs: 0 },
+      { beforeMs: 2500, afterMs: 0 },
     );
     return {
       leastCalls: 500,

@@ -248,6 +248,50 @@ describe("CallQueue", () => {
     queue.stop();
   });
 
+  test("knows the pace of the queue where many begin at once", async () => {
+    const { queue, clock, enter, turn } = openScene({ maxConcurrentCalls: 40, maxQueued: 10_000 });
+    const gate = queue.gate(1, true);
+    let running = Array.from({ length: 40 }, () => enter());
+    const waiting = Array.from({ length: 160 }, () => enter());
+    // Forty end every 100 ms: 2.5 ms for each.
+    for (let round = 0; round < 2; round++) {
+      await clock.advance(100);
+      for (const call of running) call.ticket?.release();
+      running = waiting.filter((call) => call.outcome === "waits").slice(0, 40);
+      turn();
+    }
+    // 80 before it have their turns within the 200 ms that a call may wait, 120 have not.
+    assert.equal(queue.stats.queued, 80);
+    assert.equal(gate.refusalFor(undefined), undefined);
+    for (let more = 0; more < 40; more++) enter();
+    assert.ok(gate.refusalFor(undefined) !== undefined);
+    queue.stop();
+  });
+
+  test("counts a handler whose call is over for 10 s more, where it never settles", async () => {
+    const { queue, clock, enter, turn } = openScene({ maxConcurrentCalls: 2, queueTimeoutMs: 60_000 });
+    const [hung, slow, next] = [enter(), enter(), enter()];
+    hung?.ticket?.abandon();
+    await clock.advance(4000);
+    slow?.ticket?.abandon();
+    await clock.advance(5999);
+    slow?.ticket?.release();
+    slow?.ticket?.release();
+    assert.equal(queue.stats.running, 1);
+    turn();
+    assert.equal(next?.outcome, "runs");
+    await clock.advance(1);
+    assert.equal(queue.stats.running, 1);
+    // Late, but not twice.
+    hung?.ticket?.release();
+    next?.ticket?.release();
+    assert.equal(queue.stats.running, 0);
+    await clock.advance(20_000);
+    assert.equal(queue.stats.running, 0);
+    queue.stop();
+    assert.equal(clock.pending, 0);
+  });
+
   test("sends few elsewhere at once, in proportion to what it answers, and tells the others when to come again", async () => {
     const scene = openScene({ maxQueued: 0, maxConcurrentCalls: 1 });
     const { queue, enter } = scene;

@@ -74,4 +74,31 @@ describe("GradientLimit", () => {
     run(limit, 0.01, 200, nowMs);
     assert.equal(limit.current, 4);
   });
+
+  test("comes down to where calls are in time, though it learned what is usual while all were slow", () => {
+    const limit = new GradientLimit();
+    // One after the other, 40 ms each, for callers who wait 1 s.
+    let nowMs = 0;
+    let late = 0;
+    for (let round = 0; round < 100; round++) {
+      const running = limit.current;
+      const tookMs = running * 40;
+      nowMs += tookMs;
+      if (round >= 50 && tookMs > 1000) late++;
+      for (let call = 0; call < running; call++) limit.sample(tookMs, running, nowMs, tookMs > 1000);
+    }
+    assert.ok(late <= 10, `${late} of 50 rounds in vain, limit ${limit.current}`);
+    assert.ok(limit.current >= 8, String(limit.current));
+  });
+
+  test("does not come down for callers who wait less than a call takes however few there are", () => {
+    const limit = new GradientLimit();
+    let nowMs = 0;
+    for (let round = 0; round < 200; round++) {
+      nowMs += 100;
+      const running = limit.current;
+      for (let call = 0; call < running; call++) limit.sample(100, running, nowMs, true);
+    }
+    assert.ok(limit.current > 200, String(limit.current));
+  });
 });

@@ -233,6 +233,32 @@ describe("OutlierDetection", () => {
     fleet.detection.close();
   });
 
+  test("has the connection of a silent one made anew after 20 s, once", async () => {
+    const fleet = createWatchedFleet(["a", "b"]);
+    const a = fleet.of("a");
+    a.answersPings = false;
+    fleet.fail("a", 1, Code.DeadlineExceeded, false);
+    // A second until it is found, and one in which it is left alone.
+    await fleet.clock.advance(21_999);
+    assert.equal(a.renewals, 0);
+    await fleet.clock.advance(1);
+    assert.equal(a.renewals, 1);
+    await fleet.clock.advance(600_000);
+    assert.deepEqual([a.renewals, a.pings, fleet.clock.pending], [1, 1, 0]);
+    // The next connection comes about: a call may try it.
+    a.state = "connecting";
+    fleet.detection.onState(a);
+    assert.deepEqual(fleet.ejected(), ["a"]);
+    a.state = "ready";
+    fleet.detection.onState(a);
+    const probe = fleet.detection.probe(true);
+    assert.ok(probe);
+    probe.done({ latencyMs: 1 });
+    assert.deepEqual(fleet.returned, ["a"]);
+    fleet.detection.close();
+    assert.equal(fleet.clock.pending, 0);
+  });
+
   test("does not eject it where the answer comes, and asks again no sooner than after 5 s", async () => {
     const fleet = createWatchedFleet(["a", "b"]);
     for (const expected of [1, 1, 1, 2]) {

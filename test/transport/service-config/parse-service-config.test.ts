@@ -96,6 +96,13 @@ describe("parseServiceConfig()", () => {
     assert.deepEqual(config.warnings, []);
   });
 
+  test("takes a token ratio above all that makes sense for one that gives all tokens back", () => {
+    for (const tokenRatio of [1000, 1001, Number.MAX_VALUE]) {
+      const { retryThrottling } = parseServiceConfig({ retryThrottling: { maxTokens: 10, tokenRatio } });
+      assert.deepEqual(retryThrottling, { maxTokens: 10, tokenRatio: 1000 });
+    }
+  });
+
   test("reads an empty config, and one of nulls, as one that says nothing", () => {
     const nulls = { methodConfig: null, retryThrottling: null, healthCheckConfig: { serviceName: null } };
     for (const json of [{}, "{}", nulls, { methodConfig: [], loadBalancingConfig: [] }]) {
