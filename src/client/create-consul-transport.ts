@@ -105,6 +105,7 @@ function resolverOf(options: ConsulResolverOptions & StoredUse & { readonly stor
     resolver,
     store,
     key: consulStoreKey(options),
+    scheme: options.scheme ?? "http",
     ...(storedAfterMs === undefined ? {} : { storedAfterMs }),
     ...(storedMaxAgeMs === undefined ? {} : { storedMaxAgeMs }),
     ...(logger === undefined ? {} : { logger }),

@@ -27,6 +27,8 @@ export interface StoredResolverOptions extends StoredUse {
   readonly store: EndpointStore;
   /** What the endpoints are kept under: the same for all who ask the same. Default: the resolver's description. */
   readonly key?: string;
+  /** The scheme that all stored endpoints must have: nobody who can write to the store may talk a client out of TLS. Default: either. */
+  readonly scheme?: "http" | "https";
   readonly logger?: Logger;
   readonly clock?: Clock;
   /** Unix time, by which the age of what is stored is told. */
@@ -40,7 +42,7 @@ const confirmEveryMs = 300_000;
 /** How long the last save may hold up whoever closes. */
 const lastSaveMs = 2000;
 
-type Settings = Required<StoredResolverOptions>;
+type Settings = Required<Omit<StoredResolverOptions, "scheme">> & Pick<StoredResolverOptions, "scheme">;
 
 /**
  * Creates a resolver that lists what `resolver` lists, and saves it. Until that one has answered for the first time, it lists what the store
@@ -53,6 +55,7 @@ export function createStoredResolver(options: StoredResolverOptions): Resolver {
     resolver,
     store: options.store,
     key: options.key ?? resolver.description,
+    ...(options.scheme === undefined ? {} : { scheme: options.scheme }),
     storedAfterMs: options.storedAfterMs ?? 1000,
     storedMaxAgeMs: options.storedMaxAgeMs ?? 86_400_000,
     logger: options.logger ?? silentLogger,
@@ -189,11 +192,11 @@ class Following {
   }
 
   async #load(): Promise<void> {
-    const { store, key, clock, wallClock, logger, storedMaxAgeMs } = this.#settings;
+    const { store, key, scheme, clock, wallClock, logger, storedMaxAgeMs } = this.#settings;
     try {
       const loaded = await store.load(key);
       if (loaded === undefined) return;
-      const { endpoints, confirmedAtMs } = readStored(loaded);
+      const { endpoints, confirmedAtMs } = readStored(loaded, scheme);
       if (endpoints.length === 0) return;
       const sinceMs = wallClock.now() - confirmedAtMs;
       const ageMs = Math.max(0, sinceMs);
@@ -287,7 +290,10 @@ function plain({ id, url, weight, health, zone, tags, meta }: Endpoint): Endpoin
 }
 
 /** Throws TypeError or RangeError for what this version has not saved. */
-function readStored(loaded: unknown): { endpoints: readonly Endpoint[]; confirmedAtMs: number } {
+function readStored(
+  loaded: unknown,
+  scheme: "http" | "https" | undefined,
+): { endpoints: readonly Endpoint[]; confirmedAtMs: number } {
   if (!isObject(loaded) || loaded.version !== 1) {
     throw new TypeError("Cannot use stored endpoints as they are of another version");
   }
@@ -295,5 +301,9 @@ function readStored(loaded: unknown): { endpoints: readonly Endpoint[]; confirme
   if (typeof confirmedAtMs !== "number" || !Number.isFinite(confirmedAtMs)) {
     throw new TypeError("Cannot use stored endpoints as they do not say when they were confirmed");
   }
-  return { endpoints: readStaticEndpoints(endpoints), confirmedAtMs };
+  const read = readStaticEndpoints(endpoints);
+  if (scheme !== undefined && read.some(({ url }) => !url.startsWith(`${scheme}://`))) {
+    throw new TypeError(`Cannot use stored endpoints as all must be ${scheme}: received another`);
+  }
+  return { endpoints: read, confirmedAtMs };
 }

@@ -52,10 +52,10 @@ export interface ServerTlsOptions {
 const lookEveryMs = 10_000;
 
 /**
- * Whether clients may take up sessions that began before the authorities were replaced: Deno looks at their certificates no more then, and no
- * option talks it out of that (2.9.6). The others know no session of before.
+ * Whether clients may take up sessions that began before the authorities were replaced, or with another server of the process, which may have asked
+ * for no certificate: Deno looks at their certificates no more then, and no option talks it out of that (2.9.6). The others know no such session.
  */
-const keepsOldSessions: boolean = "deno" in process.versions;
+const sharesSessions: boolean = "deno" in process.versions;
 
 /** The least that is spoken. */
 const minVersion = "TLSv1.2";
@@ -134,16 +134,15 @@ export function createTlsFront(
     // Of a certificate of another authority the error itself says only "socket hang up".
     refuse(socket, socket.authorizationError ?? error);
   });
-  const first = used;
-  const isOfOldAuthority = (socket: TLSSocket): boolean => {
+  const mayNotResume = (socket: TLSSocket): boolean => {
     const { ca } = used;
-    if (!keepsOldSessions || used === first || ca === undefined || !socket.isSessionReused()) return false;
-    return hasCertificate(socket) && !leadsTo(parseAuthorities(ca), socket, unixClock.now());
+    if (!sharesSessions || ca === undefined || !socket.isSessionReused()) return false;
+    if (!hasCertificate(socket)) return requireClientCert;
+    return !leadsTo(parseAuthorities(ca), socket, unixClock.now());
   };
   return server.on("secureConnection", (socket) => {
     if (requestClientCert && !socket.authorized && hasCertificate(socket)) refuse(socket, socket.authorizationError);
-    else if (isOfOldAuthority(socket))
-      refuse(socket, new Error("the session began with an authority that was replaced"));
+    else if (mayNotResume(socket)) refuse(socket, new Error("the session began with another authority"));
     else onSocket(socket);
   });
 }

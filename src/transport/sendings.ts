@@ -27,6 +27,9 @@ import { type StreamRequests, streamRequests } from "./retry/stream-requests.ts"
 import type { MethodPolicy } from "./service-config/service-config.ts";
 import { tellOfEnd } from "./streams.ts";
 
+/** Timers may be early by so much, and that of the server, which is told the attempt's time, may be the first. */
+const timerSlackMs = 2;
+
 /** What an attempt is told of those before it. */
 export type AttemptFacts = Pick<Attempts, "previous" | "timeoutMs">;
 
@@ -108,7 +111,7 @@ export class UnarySending<I extends DescMessage, O extends DescMessage> implemen
       return response;
     } catch (error) {
       const isTimeout = isOwn && ConnectError.from(error).code === Code.DeadlineExceeded;
-      if (isTimeout && this.#clock.now() - startMs >= ownMs) throw attemptTimedOut(ownMs, error);
+      if (isTimeout && this.#clock.now() - startMs >= ownMs - timerSlackMs) throw attemptTimedOut(ownMs, error);
       throw error;
     }
   }

@@ -13,7 +13,23 @@ import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { agentKinds, type TestAgent } from "../support/agent-kinds.ts";
 import { registerInstance, startEchoServer } from "../support/echo-server.ts";
 import { eventually } from "../support/eventually.ts";
+import { startTcpPeer } from "../support/h2-peer.ts";
 import { spawnScript } from "../support/spawn-command.ts";
+
+test("a store that says http cannot talk createConsulTransport({ tls }) out of TLS", async () => {
+  const said: number[] = [];
+  const peer = await startTcpPeer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (bytes: Uint8Array) => said.push(bytes[0] ?? -1));
+  });
+  const endpoints = [{ id: "a", url: peer.url, weight: 1, health: "passing", zone: "", tags: [], meta: {} }];
+  const store = { load: async () => ({ version: 1, confirmedAtMs: Date.now(), endpoints }), save: async () => {} };
+  await using transport = createConsulTransport({ consul: "http://127.0.0.1:1", service: "kept", store, tls: true });
+  await assert.rejects(createClient(EchoService, transport).unary({}, { timeoutMs: 300 }));
+  assert.deepEqual(said, []);
+  assert.equal(transport.status().list, undefined);
+  await peer.close();
+});
 
 for (const kind of agentKinds) {
   describe(`A store of endpoints, beside the ${kind.name}`, { skip: kind.skip, timeout: 60_000 }, () => {

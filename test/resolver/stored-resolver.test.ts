@@ -257,6 +257,20 @@ describe("createStoredResolver()", () => {
     assert.equal(clock.pending, 0);
   });
 
+  test("lists nothing of another scheme, where it was told one", async () => {
+    for (const [scheme, isListed] of [
+      ["http", true],
+      ["https", false],
+    ] as const) {
+      const { clock, told, listen, logger } = setUp(createMemoryStore(stored()), { scheme });
+      const leave = listen();
+      await clock.advance(1000);
+      assert.equal(told.length > 0, isListed);
+      assert.equal(logger.count("cannot be read"), isListed ? 0 : 1);
+      leave();
+    }
+  });
+
   test("refuses times that are none, and what is no store", () => {
     const given = { resolver: createHandResolver(), store: createMemoryStore() };
     assert.throws(() => createStoredResolver({ ...given, storedAfterMs: -1 }), /"storedAfterMs" must be >= 0/);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -305,6 +307,45 @@ test("createTlsFront() takes up no session of a client whose authority is gone",
   for (let round = 0; round < 3; round++) await connect();
   assert.equal(accepted, 2);
   await new Promise((resolve) => front.close(resolve));
+});
+
+test("createTlsFront() takes up no session that began with another server of the process", async () => {
+  const welcomed: string[] = [];
+  const open = async (name: string, tls: Partial<ServerTlsOptions>) => {
+    const front = createTlsFront({ ...serverPair(oldOne), ...tls }, 2000, createRecordingLogger(), (socket) => {
+      welcomed.push(name);
+      socket.on("error", () => {});
+      socket.end("welcome");
+    });
+    await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+    const { port } = front.address() as AddressInfo;
+    return { port, close: () => new Promise((resolve) => front.close(resolve)) };
+  };
+  const anybody = await open("anybody", {});
+  const old = await open("old", { ca: oldOne.ca, requireClientCert: true });
+  const strict = await open("strict", { ca: newOne.ca, requireClientCert: true });
+  const between = newOne.issueAuthority("between");
+  const known = clientPair(between);
+  for (const [own, first, last] of [
+    [{}, anybody, strict],
+    [clientPair(oldOne), old, strict],
+    // Its own are taken up, with what stands between it and the authority.
+    [{ ...known, cert: known.cert + between.ca }, strict, strict],
+  ] as const) {
+    // openssl's client, as that of the runtime keeps sessions by its own rules.
+    using folder = createMountedFolder({ cert: "", key: "", ...own });
+    const session = folder.pathOf("session");
+    const connect = async (port: number) => {
+      const shown = "cert" in own ? ["-cert", folder.pathOf("cert"), "-key", folder.pathOf("key")] : [];
+      const chain = "cert" in own ? ["-cert_chain", folder.pathOf("cert")] : [];
+      const resumed = existsSync(session) ? ["-sess_in", session] : [];
+      const args = ["-connect", `127.0.0.1:${port}`, "-ign_eof", "-sess_out", session, ...shown, ...chain, ...resumed];
+      await new Promise((resolve) => execFile("openssl", ["s_client", ...args], { timeout: 5000 }, resolve));
+    };
+    for (const { port } of [first, first, last, last]) await connect(port);
+  }
+  for (const { close } of [anybody, old, strict]) await close();
+  assert.deepEqual(welcomed, ["anybody", "anybody", "old", "old", "strict", "strict", "strict", "strict"]);
 });
 
 test("serve() refuses certificates that contradict each other, or that no handshake could use", () => {

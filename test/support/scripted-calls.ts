@@ -30,6 +30,8 @@ export type Meets =
   | "hang"
   /** The same, before the connection has a free stream for it. */
   | "late-for-its-turn"
+  /** The same, but the server answers that the time is over, by a timer that is a millisecond early. */
+  | "late-there"
   | { readonly pushback: string; readonly code?: Code };
 
 /** One attempt as its server saw it. */
@@ -82,6 +84,10 @@ export async function startScripted(
         const meets = script.shift() ?? always.get(to.id) ?? "ok";
         if (meets === "ok") return go();
         if (meets === "hang") return hang(clock, signal, timeoutMs);
+        if (meets === "late-there") {
+          const early = hang(clock, signal, timeoutMs === undefined ? undefined : timeoutMs - 1);
+          return early.catch((error) => Promise.reject(error instanceof ConnectError ? wired(error) : error));
+        }
         if (meets === "late-for-its-turn") {
           return hang(clock, signal, timeoutMs).catch((error) => Promise.reject(markUnsendable(error)));
         }
@@ -116,7 +122,10 @@ export async function startScripted(
   };
 }
 
-function failureOf(meets: Exclude<Meets, "ok" | "hang" | "late-for-its-turn">, connection: object): ConnectError {
+function failureOf(
+  meets: Exclude<Meets, "ok" | "hang" | "late-for-its-turn" | "late-there">,
+  connection: object,
+): ConnectError {
   if (typeof meets === "object") {
     const headers = { "grpc-retry-pushback-ms": meets.pushback };
     return wired(new ConnectError("pushed back", meets.code ?? Code.Unavailable, headers));

@@ -243,6 +243,26 @@ function suite(hasCaller: boolean) {
       }
     });
 
+    test("an attempt whose time is over at its server first is made again, too", async () => {
+      const { clock, transport, client, seen, meet } = await start(
+        ["a", "b"],
+        retrying({ perAttemptRecvTimeout: "0.2s" }),
+      );
+      meet("late-there");
+      const call = client.unary({ text: "x" });
+      await clock.advance(300);
+      assert.equal((await call).text, "x");
+      assert.deepEqual(
+        seen.map(({ previous, timeoutMs }) => [previous, timeoutMs]),
+        [
+          [null, 200],
+          ["1", 200],
+        ],
+      );
+      await transport.close();
+      assert.equal(clock.pending, 0);
+    });
+
     test("an attempt whose time was over before its connection took it goes elsewhere, as it was never sent", async () => {
       const { clock, transport, client, seen, meet } = await start(
         ["a", "b"],

@@ -122,6 +122,7 @@ var errWrong = errors.New("an answer that is not the call's")
 type load struct {
 	connection *grpc.ClientConn
 	timeout    time.Duration
+	begun      time.Time
 	prefix     string
 	maxDelayMs int64
 	mix        []string
@@ -147,6 +148,12 @@ func (l *load) isStopping() bool {
 	return l.stopping
 }
 
+// Calls of the first two seconds have ten.
+const (
+	warmUp        = 2 * time.Second
+	warmUpTimeout = 10 * time.Second
+)
+
 // callOnce makes a call and writes how it went.
 func (l *load) callOnce() {
 	l.mutex.Lock()
@@ -159,7 +166,12 @@ func (l *load) callOnce() {
 	id := fmt.Sprintf("%s-%d", l.prefix, number)
 	l.write(fmt.Sprintf("sent %s %s %d", id, method, time.Now().UnixMilli()))
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	timeout := l.timeout
+	// As of all clients: see load.ts.
+	if started.Sub(l.begun) < warmUp {
+		timeout = max(timeout, warmUpTimeout)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	server, err := l.makeCall(ctx, method, &request{id: id, delayMs: delayMs})
 	cancel()
 	took := float64(time.Since(started).Microseconds()) / 1000
@@ -262,6 +274,7 @@ func receive(stream grpc.ClientStream) (string, error) {
 }
 
 func (l *load) begin(rate float64, concurrency int) {
+	l.begun = time.Now()
 	if concurrency > 0 {
 		for range concurrency {
 			go func() {
