@@ -32,9 +32,9 @@ const forgotten = new Error("The agent does not know the instance");
  * Registers an instance and keeps it registered until `close()`; starts at once and returns before Consul has answered.
  * Service and check go in one call, critical at first, and the first heartbeat follows at once. An agent that has
  * forgotten the instance (restarted, wiped) gets it back within one heartbeat; while Consul is away it is tried again
- * and again, at least once per heartbeat interval, and with the next agent where several are named: soon where this
- * one never had it and fails, or says nothing for 3 s, else after `failoverAfterMs`. The first registration replaces what an earlier process left under the
- * same id, its checks and its maintenance included.
+ * and again, at least once per heartbeat interval, and with the next agent where several are named: soon where this one never
+ * had it and fails, or says nothing for 3 s, else after `failoverAfterMs`. The first registration replaces what an earlier
+ * process left under the same id, its checks and its maintenance included.
  * Throws TypeError or RangeError for bad options, and the signal's reason where it has aborted already; nothing is sent then.
  */
 export function registerService(options: RegisterOptions): Registration {
