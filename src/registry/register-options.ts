@@ -23,8 +23,8 @@ export interface RegisterOptions {
   /**
    * Where `consul` names several agents: after how many milliseconds in which its agent has accepted neither registration nor heartbeat the
    * instance is registered with the next one, before its TTL is over if this is less; a positive integer. It stays there until that one
-   * fails. From the agent that was left it is taken out as soon as that can be reached and the catalog lists it at the new one. Default: two
-   * heartbeat intervals.
+   * fails. From the agent that was left it is taken out as soon as that can be reached and the catalog lists it at the new one. An agent that
+   * never had it is left sooner: when it fails, or after 3 s. Default: two heartbeat intervals.
    */
   readonly failoverAfterMs?: number;
   /**
