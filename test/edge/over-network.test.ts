@@ -167,7 +167,10 @@ for (const variant of variants) {
       });
       const { url } = await server.ready;
       const client = open([url], variant);
-      assert.equal((await rejection(client.unary({ delayMs: 60_000 }, { timeoutMs: 500 }))).code, Code.DeadlineExceeded);
+      assert.equal(
+        (await rejection(client.unary({ delayMs: 60_000 }, { timeoutMs: 500 }))).code,
+        Code.DeadlineExceeded,
+      );
       await eventually("the server's handler is told", () => serverSignal?.aborted === true);
       serverSignal = undefined;
       const stream = collect(client.serverStream({ count: 2, delayMs: 60_000 }, { timeoutMs: 500 }));
