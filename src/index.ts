@@ -21,20 +21,22 @@ export {
   type BalancingOptions,
   createBalancedTransport,
 } from "./transport/balanced-transport.ts";
+export { waitForReady } from "./transport/call/wait-for-ready.ts";
 export {
   type DiscoveryInterceptor,
   type DiscoveryInterceptorOptions,
   discoveryInterceptor,
 } from "./transport/discovery-interceptor.ts";
-export type { ShrinkHoldOptions } from "./transport/endpoint-belief.ts";
-export type { HealthCheckOptions } from "./transport/health-watch.ts";
 export type {
   FailurePercentageOptions,
   LatencyOutlierOptions,
   OutlierDetectionOptions,
   SuccessRateOptions,
 } from "./transport/outlier/outlier-options.ts";
-export type { ReadinessOptions } from "./transport/readiness-options.ts";
+export type { ShrinkHoldOptions } from "./transport/pool/endpoint-belief.ts";
+export type { HealthCheckOptions } from "./transport/pool/health-watch.ts";
+export type { ReadinessOptions } from "./transport/pool/readiness-options.ts";
+export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/pool/transport-status.ts";
 export { callAttempts } from "./transport/retry/call-attempts.ts";
 export type {
   ServiceConfigListener,
@@ -53,9 +55,6 @@ export type {
   RetryPolicyJson,
   ServiceConfigJson,
 } from "./transport/service-config/service-config-json.ts";
-export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/transport-status.ts";
-
-export { waitForReady } from "./transport/wait-for-ready.ts";
 
 // Serve: servers that announce themselves there.
 

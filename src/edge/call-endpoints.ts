@@ -8,7 +8,7 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import type { PickResult } from "../balancer/picker.ts";
 import { callFate, markMaybeProcessed } from "../core/call-fate.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { onceStreamEnds, openedOnce, replayFirst, unlessRead } from "../transport/streams.ts";
+import { onceStreamEnds, openedOnce, replayFirst, unlessRead } from "../transport/call/streams.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
 import { createEndpointTurn, markAnswered, markFailed } from "./endpoint-turn.ts";

@@ -13,7 +13,7 @@ import { unixClock } from "../core/unix-clock.ts";
 import type { InstanceQuery } from "../resolver/instance-query.ts";
 import { mergeTarget } from "../resolver/merge-target.ts";
 import { describeStaticEndpoints, readStaticEndpoints, type StaticEndpoint } from "../resolver/static-endpoint.ts";
-import { checkDefaultTimeout } from "../transport/call-bounds.ts";
+import { checkDefaultTimeout } from "../transport/call/call-bounds.ts";
 import { createConsulSource } from "./consul-source.ts";
 import type { SnapshotSource } from "./snapshot.ts";
 import { createSnapshotCache, type SnapshotCache } from "./snapshot-cache.ts";

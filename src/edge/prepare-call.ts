@@ -5,7 +5,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
 import type { Clock } from "../core/clock.ts";
-import { placeholderUrl, timeoutOf } from "../transport/call-bounds.ts";
+import { placeholderUrl, timeoutOf } from "../transport/call/call-bounds.ts";
 
 /** When a call must be over. */
 export interface Deadline {

@@ -3,7 +3,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { HelloService } from "../../gen/HelloService_proto/hello_service_pb.ts";
 import { type ConsulTransportSettings, openConsulTransport } from "../client/create-consul-transport.ts";
-import type { TransportStatus } from "../transport/transport-status.ts";
+import type { TransportStatus } from "../transport/pool/transport-status.ts";
 import { createCheckedHello } from "./checked-hello.ts";
 
 /** The generated client, what there is to say of it, and its end. */

@@ -11,18 +11,18 @@ import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver } from "../resolver/resolver.ts";
-import { checkDefaultTimeout, timeoutOf } from "./call-bounds.ts";
-import { ConnectionPool } from "./connection-pool.ts";
+import { checkDefaultTimeout, timeoutOf } from "./call/call-bounds.ts";
+import { interceptStream, interceptUnary } from "./call/intercepted-call.ts";
+import { Placement } from "./call/placement.ts";
+import { StreamSending } from "./call/sendings.ts";
 import type { Connector } from "./connector.ts";
-import { resolveShrinkHold, type ShrinkHoldOptions } from "./endpoint-belief.ts";
-import { interceptStream, interceptUnary } from "./intercepted-call.ts";
-import { Placement } from "./placement.ts";
-import { type ReadinessOptions, resolveReadiness } from "./readiness-options.ts";
+import { ConnectionPool } from "./pool/connection-pool.ts";
+import { resolveShrinkHold, type ShrinkHoldOptions } from "./pool/endpoint-belief.ts";
+import { type ReadinessOptions, resolveReadiness } from "./pool/readiness-options.ts";
+import type { TransportStatus } from "./pool/transport-status.ts";
 import { defaultReplayBytes } from "./retry/replay-buffer.ts";
-import { StreamSending } from "./sendings.ts";
 import { configFirst } from "./service-config/config-first.ts";
 import { type GivenServiceConfig, ServiceConfigHolder } from "./service-config/service-config-holder.ts";
-import type { TransportStatus } from "./transport-status.ts";
 
 /** How a balanced transport behaves, whatever its resolver and connector. */
 export interface BalancingOptions extends ReadinessOptions {

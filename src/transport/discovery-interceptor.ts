@@ -7,8 +7,8 @@ import type { NewPicker, Picker } from "../balancer/picker.ts";
 import { roundRobin } from "../balancer/round-robin.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Resolver } from "../resolver/resolver.ts";
+import { onceStreamEnds } from "./call/streams.ts";
 import { describeError } from "./describe-error.ts";
-import { onceStreamEnds } from "./streams.ts";
 
 /** What the interceptor needs. */
 export interface DiscoveryInterceptorOptions {

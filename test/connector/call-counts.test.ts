@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import type { Connection } from "../../src/transport/connector.ts";
-import { countedConnection } from "../../src/transport/counted-connection.ts";
+import { countedConnection } from "../../src/transport/pool/counted-connection.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { connectorKinds } from "../support/connector-kinds.ts";
 import { type EchoServer, startEchoServer } from "../support/echo-server.ts";

@@ -7,7 +7,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/g
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { type BalancedTransportOptions, createBalancedTransport } from "../../src/transport/balanced-transport.ts";
-import { healthTier } from "../../src/transport/health-tiers.ts";
+import { healthTier } from "../../src/transport/pool/health-tiers.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../support/endpoints.ts";
 import { pause, until } from "../support/eventually.ts";

@@ -7,7 +7,7 @@ import type { PickResult } from "../../balancer/picker.ts";
 import { callFate } from "../../core/call-fate.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
-import type { AttemptFacts, Sending } from "../sendings.ts";
+import type { AttemptFacts, Sending } from "../call/sendings.ts";
 import type { HedgingPolicy, MethodPolicy } from "../service-config/service-config.ts";
 import { Attempts } from "./attempts.ts";
 import { HedgedCall, type HedgeVerdict } from "./hedged-call.ts";

@@ -1,0 +1,301 @@
+// Calls as their placement sends them: what is handed to an endpoint's transport, untouched but for what retries add, and how the pick hears of
+// the end. Chooses no endpoint and decides no retry.
+
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodStreaming,
+  DescMethodUnary,
+  MessageInitShape,
+} from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  type StreamResponse,
+  type Transport,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import type { PickResult } from "../../balancer/picker.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Deadlined, DeadlineQueue } from "../../core/deadline-queue.ts";
+import { type Attempts, attemptTimedOut } from "../retry/attempts.ts";
+import { type StreamRequests, streamRequests } from "../retry/stream-requests.ts";
+import type { MethodPolicy } from "../service-config/service-config.ts";
+import { type CallSurroundings, timedOut } from "./call-scope.ts";
+import { demandResponseSize, demandSize, encodedBytes, sized, sizedAnswers } from "./message-limits.ts";
+import { tellOfEnd } from "./streams.ts";
+
+/** Timers may be early by so much, and that of the server, which is told the attempt's time, may be the first. */
+const timerSlackMs = 2;
+
+/** What an attempt is told of those before it. */
+export type AttemptFacts = Pick<Attempts, "previous" | "timeoutMs">;
+
+/** A call as its placement sees it. */
+export interface Sending<R> {
+  readonly method: DescMethod;
+  readonly contextValues: ContextValues | undefined;
+  /** Bytes of the encoded message that are kept while the call waits; 0 where none was asked for yet. */
+  byteLength(): number;
+  /** Holds the call to its policy's message sizes. Once, before the first attempt. Throws ConnectError, `resource_exhausted`. */
+  limit(policy: MethodPolicy): void;
+  /** Makes one attempt. The transport heeds signal and timeout by itself. */
+  send(
+    transport: Transport,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    attempt: AttemptFacts,
+  ): Promise<R>;
+  /** An attempt was answered. Reports its end to the pick, now or later, and returns what the caller gets. */
+  answered(response: R, picked: PickResult, startMs: number): R;
+  /** The attempt under way has failed: whether another could be made, as nothing of the caller's is used up. */
+  mayRepeat(): boolean;
+  /** No attempt will be made any more. */
+  failed(error: ConnectError): void;
+  /** The same call for one of several attempts at once: its end is not the call's. `onChosen`: the others cannot go on. */
+  lane(onChosen: () => void): Sending<R>;
+  /** The answer of a lane was read to its end, or failed later on. */
+  laneEnded(error: unknown): void;
+}
+
+/** A unary call: its message can be sent as often as need be. */
+export class UnarySending<I extends DescMessage, O extends DescMessage> implements Sending<UnaryResponse<I, O>> {
+  readonly method: DescMethodUnary<I, O>;
+  readonly contextValues: ContextValues | undefined;
+  readonly #clock: Clock;
+  readonly #header: HeadersInit | undefined;
+  readonly #message: MessageInitShape<I>;
+  #bytes: number | undefined;
+  #maxResponseBytes: number | undefined;
+
+  constructor(
+    clock: Clock,
+    method: DescMethodUnary<I, O>,
+    header: HeadersInit | undefined,
+    message: MessageInitShape<I>,
+    contextValues: ContextValues | undefined,
+  ) {
+    this.method = method;
+    this.contextValues = contextValues;
+    this.#clock = clock;
+    this.#header = header;
+    this.#message = message;
+  }
+
+  byteLength(): number {
+    this.#bytes ??= encodedBytes(this.method.input, this.#message);
+    return this.#bytes;
+  }
+
+  limit({ maxRequestBytes, maxResponseBytes }: MethodPolicy): void {
+    this.#maxResponseBytes = maxResponseBytes;
+    if (maxRequestBytes !== undefined) demandSize(this.byteLength(), maxRequestBytes);
+  }
+
+  async send(
+    transport: Transport,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    attempt: AttemptFacts,
+  ): Promise<UnaryResponse<I, O>> {
+    const header = withPrevious(this.#header, attempt);
+    const ownMs = attempt.timeoutMs;
+    const isOwn = ownMs !== undefined && (timeoutMs === undefined || ownMs < timeoutMs);
+    const startMs = this.#clock.now();
+    try {
+      const limitMs = isOwn ? Math.ceil(ownMs) : timeoutMs;
+      const response = await transport.unary(this.method, signal, limitMs, header, this.#message, this.contextValues);
+      demandResponseSize(this.method.output, response.message, this.#maxResponseBytes);
+      return response;
+    } catch (error) {
+      const isTimeout = isOwn && ConnectError.from(error).code === Code.DeadlineExceeded;
+      if (isTimeout && this.#clock.now() - startMs >= ownMs - timerSlackMs) throw attemptTimedOut(ownMs, error);
+      throw error;
+    }
+  }
+
+  answered(response: UnaryResponse<I, O>, picked: PickResult, startMs: number): UnaryResponse<I, O> {
+    picked.done({ latencyMs: this.#clock.now() - startMs });
+    return response;
+  }
+
+  mayRepeat(): boolean {
+    return true;
+  }
+
+  failed(): void {}
+
+  /** Attempts leave nothing behind here. */
+  lane(): this {
+    return this;
+  }
+
+  laneEnded(): void {}
+}
+
+/** A stream: it can be sent again while all of the caller's messages that were read are kept. */
+export class StreamSending<I extends DescMessage, O extends DescMessage> implements Sending<StreamResponse<I, O>> {
+  readonly method: DescMethodStreaming<I, O>;
+  readonly contextValues: ContextValues | undefined;
+  readonly #surroundings: CallSurroundings;
+  readonly #header: HeadersInit | undefined;
+  readonly #source: AsyncIterable<MessageInitShape<I>>;
+  readonly #requests: StreamRequests<MessageInitShape<I>>;
+  readonly #endsRequests: boolean;
+  #signal: AbortSignal | undefined;
+  #untilMs: number | undefined;
+  #maxRequestBytes: number | undefined;
+  #maxResponseBytes: number | undefined;
+
+  /** `endsRequests`: the caller's messages are to be ended with the call, as nobody else does. `kept`: them as another sending keeps them. */
+  constructor(
+    surroundings: CallSurroundings,
+    method: DescMethodStreaming<I, O>,
+    header: HeadersInit | undefined,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    contextValues: ContextValues | undefined,
+    endsRequests: boolean,
+    kept?: StreamRequests<MessageInitShape<I>>,
+  ) {
+    this.method = method;
+    this.contextValues = contextValues;
+    this.#surroundings = surroundings;
+    this.#header = header;
+    this.#source = requests;
+    this.#requests = kept ?? streamRequests(method, requests, surroundings.replayLimits(method));
+    this.#endsRequests = endsRequests;
+  }
+
+  byteLength(): number {
+    return 0;
+  }
+
+  limit({ maxRequestBytes, maxResponseBytes }: MethodPolicy): void {
+    this.#maxRequestBytes = maxRequestBytes;
+    this.#maxResponseBytes = maxResponseBytes;
+  }
+
+  async send(
+    transport: Transport,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    attempt: AttemptFacts,
+  ): Promise<StreamResponse<I, O>> {
+    const { clock } = this.#surroundings;
+    if (timeoutMs !== undefined) this.#untilMs = clock.now() + timeoutMs;
+    const ownMs = attempt.timeoutMs;
+    if (ownMs === undefined) return this.#send(transport, signal, timeoutMs, attempt);
+    // Of an attempt's own time, which ends with the answer's headers, only its signal can tell.
+    const controller = new AbortController();
+    const both = signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]);
+    const cancel = clock.schedule(ownMs, () => controller.abort(attemptTimedOut(ownMs)));
+    try {
+      return await this.#send(transport, both, timeoutMs, attempt);
+    } finally {
+      cancel();
+    }
+  }
+
+  #send(
+    transport: Transport,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    attempt: AttemptFacts,
+  ): Promise<StreamResponse<I, O>> {
+    this.#signal = signal;
+    const header = withPrevious(this.#header, attempt);
+    const maxBytes = this.#maxRequestBytes;
+    const iterable = this.#requests.begin();
+    const requests = maxBytes === undefined ? iterable : sized(iterable, this.method.input, maxBytes);
+    return transport.stream(this.method, signal, timeoutMs, header, requests, this.contextValues);
+  }
+
+  answered(response: StreamResponse<I, O>, picked: PickResult, startMs: number): StreamResponse<I, O> {
+    this.#requests.answered();
+    const { clock, deadlines } = this.#surroundings;
+    const end = new StreamEnd(deadlines, this.#signal, (error) => {
+      picked.done({ latencyMs: clock.now() - startMs, ...(error === undefined ? {} : { error }) });
+      if (error !== undefined)
+        this.#surroundings.callFailed(picked.endpoint.id, ConnectError.from(error, Code.Canceled));
+      if (this.#endsRequests) this.#requests.end(error);
+    });
+    if (this.#untilMs !== undefined) deadlines.add(end, this.#untilMs - clock.now());
+    const maxBytes = this.#maxResponseBytes;
+    const { message } = response;
+    const messages = maxBytes === undefined ? message : sizedAnswers(message, this.method.output, maxBytes);
+    // Not a copy: its header and trailer may be made when somebody looks at them.
+    return Object.assign(response, { message: tellOfEnd(messages, end) });
+  }
+
+  mayRepeat(): boolean {
+    this.#requests.failed();
+    return this.#requests.mayRepeat();
+  }
+
+  failed(error: ConnectError): void {
+    if (this.#endsRequests) this.#requests.end(error);
+  }
+
+  lane(onChosen: () => void): StreamSending<I, O> {
+    const kept = this.#requests.lane(onChosen);
+    return new StreamSending(
+      this.#surroundings,
+      this.method,
+      this.#header,
+      this.#source,
+      this.contextValues,
+      false,
+      kept,
+    );
+  }
+
+  laneEnded(error: unknown): void {
+    if (this.#endsRequests) this.#requests.end(error);
+  }
+}
+
+/** gRFC A6, "Exposed Retry Metadata": not on a first attempt. */
+function withPrevious(header: HeadersInit | undefined, { previous }: AttemptFacts): HeadersInit | undefined {
+  if (previous === 0) return header;
+  const headers = new Headers(header);
+  headers.set("grpc-previous-rpc-attempts", String(previous));
+  return headers;
+}
+
+/** Notices the end of a stream: it was read to it, reading failed, or signal or deadline came first and nobody read on. */
+class StreamEnd implements Deadlined {
+  dueMs = 0;
+  nextDue: Deadlined | undefined = undefined;
+  previousDue: Deadlined | undefined = undefined;
+  readonly #deadlines: DeadlineQueue;
+  readonly #signal: AbortSignal | undefined;
+  #tell: ((error?: unknown) => void) | undefined;
+
+  constructor(deadlines: DeadlineQueue, signal: AbortSignal | undefined, tell: (error?: unknown) => void) {
+    this.#deadlines = deadlines;
+    this.#signal = signal;
+    this.#tell = tell;
+    if (signal === undefined) return;
+    if (signal.aborted) this.handleEvent();
+    else signal.addEventListener("abort", this);
+  }
+
+  end(error?: unknown): void {
+    const tell = this.#tell;
+    if (tell === undefined) return;
+    this.#tell = undefined;
+    this.#deadlines.remove(this);
+    this.#signal?.removeEventListener("abort", this);
+    tell(error);
+  }
+
+  onDeadline(): void {
+    this.end(timedOut());
+  }
+
+  handleEvent(): void {
+    if (this.#signal !== undefined) this.end(getAbortSignalReason(this.#signal));
+  }
+}
