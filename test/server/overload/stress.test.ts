@@ -100,7 +100,9 @@ for (const http2 of http2Kinds) {
         }
       };
       const worker = async (): Promise<void> => {
-        for (let round = 0; round < 12; round++) await one();
+        // As long as it takes on a machine that stands still, where calls end by their deadlines before they are sent.
+        const hasShed = (): boolean => maxConcurrentCalls !== 3 || (server.stats().overload?.shed ?? 0) > 0;
+        for (let round = 0; round < 12 || (round < 120 && !hasShed()); round++) await one();
       };
       await Promise.all(Array.from({ length: 24 }, worker));
       const { overload } = server.stats();
