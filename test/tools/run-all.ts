@@ -23,7 +23,7 @@ const help = `npm test -- [--runtime bun|deno|node]... [--jobs N] [--timeout SEC
 
 Runs the test files whose path holds one of the given parts (all without one) on the given runtimes (all three without). Suites with a command
 of their own are left out where no part names their folder: test/e2e/.
-  --jobs N           files at a time; default: two more than there are cores, as tests mostly wait
+  --jobs N           files at a time; default: three more than there are cores, as tests mostly wait
   --timeout SECONDS  longest that one file may take; default 120`;
 
 process.exitCode = await main(process.argv.slice(2));

@@ -13,7 +13,7 @@ import { findRuntime, projectFolder, type Runtime, testArguments } from "./runti
 export interface RunOptions {
   /** Longest that one file may take, in milliseconds; then it is killed and counts as failed. Default 120000. */
   readonly fileTimeoutMs?: number;
-  /** Files at a time. Default: the number of cores, at least 2. */
+  /** Files at a time. Default: three more than there are cores, as tests mostly wait. */
   readonly jobs?: number;
 }
 
@@ -65,7 +65,7 @@ export async function runFiles(
   files: readonly string[],
   options: RunOptions = {},
 ): Promise<FileResult[]> {
-  const { fileTimeoutMs = 120_000, jobs = availableParallelism() + 2 } = options;
+  const { fileTimeoutMs = 120_000, jobs = availableParallelism() + 3 } = options;
   // A test that starts another runtime finds it.
   process.env.PATH = [...runtimes.map(({ path }) => dirname(path)), process.env.PATH].join(delimiter);
   const queue = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })));
