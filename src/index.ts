@@ -33,9 +33,11 @@ export type {
   OutlierDetectionOptions,
   SuccessRateOptions,
 } from "./transport/outlier/outlier-options.ts";
+export type { OutlierFault } from "./transport/outlier/track.ts";
 export type { ShrinkHoldOptions } from "./transport/pool/endpoint-belief.ts";
 export type { HealthCheckOptions } from "./transport/pool/health-watch.ts";
 export type { ReadinessOptions } from "./transport/pool/readiness-options.ts";
+export type { SubchannelState } from "./transport/pool/subchannel.ts";
 export type { EndpointListStatus, EndpointStatus, TransportStatus } from "./transport/pool/transport-status.ts";
 export { callAttempts } from "./transport/retry/call-attempts.ts";
 export type {

@@ -61,7 +61,9 @@ export async function answerOf<T>(command: Promise<T>, signal?: AbortSignal): Pr
 
 /** https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors: the first word says what kind it is. */
 function toConnectError(cause: unknown): ConnectError {
-  const fail = (message: string, code: Code) => new ConnectError(message, code, undefined, undefined, cause);
+  // Every instance has the same Redis: another attempt would only make the caller wait (gRFC A6, "Pushback").
+  const metadata = { "grpc-retry-pushback-ms": "-1" };
+  const fail = (message: string, code: Code) => new ConnectError(message, code, metadata, undefined, cause);
   if (!(cause instanceof ErrorReply)) return fail("Redis cannot be reached", Code.Unavailable);
   switch (cause.message.split(" ", 1)[0]) {
     case "OOM":

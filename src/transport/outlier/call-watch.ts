@@ -5,7 +5,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import { byFailurePercentage, bySuccessRate } from "./interval-algorithms.ts";
 import type { ResolvedOutlierDetection } from "./outlier-options.ts";
-import { type Fault, latencyIntervalMs, type Track } from "./track.ts";
+import { latencyIntervalMs, type OutlierFault, type Track } from "./track.ts";
 
 /** What a watch is made with, and whom it tells. */
 export interface CallWatchParts {
@@ -15,7 +15,7 @@ export interface CallWatchParts {
   readonly tracks: () => Iterable<Track>;
   readonly options: () => ResolvedOutlierDetection | undefined;
   /** An endpoint looks bad. Calls that take longer than `limitMs` are no proof that it is well again. */
-  readonly onFound: (track: Track, fault: Fault, limitMs: number) => void;
+  readonly onFound: (track: Track, fault: OutlierFault, limitMs: number) => void;
   /** Calls have stood still there for half a second. */
   readonly onStalled: (track: Track) => void;
   /** There were no calls for a while, and nobody looks any more. */
@@ -121,7 +121,7 @@ export class CallWatch {
     const { options, random, tracks, onFound } = this.#parts;
     const { successRate, failurePercentage } = options() ?? {};
     const calls = [...tracks()].filter((track) => track.isReady).map((track) => track.takeInterval());
-    const found = (fault: Fault, percent: number, outliers: readonly { readonly track: Track }[]) => {
+    const found = (fault: OutlierFault, percent: number, outliers: readonly { readonly track: Track }[]) => {
       for (const { track } of outliers) {
         if (random() * 100 < percent) onFound(track, fault, Number.POSITIVE_INFINITY);
       }

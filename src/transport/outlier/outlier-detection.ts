@@ -11,7 +11,7 @@ import { callVerdict, wasSilent } from "./call-verdict.ts";
 import { CallWatch } from "./call-watch.ts";
 import { chooseEjected } from "./eject.ts";
 import type { ResolvedOutlierDetection } from "./outlier-options.ts";
-import { type Badness, type Fault, Track, type Watched } from "./track.ts";
+import { type Badness, type OutlierFault, Track, type Watched } from "./track.ts";
 
 /** What a detection is made with. */
 export interface OutlierDetectionParts {
@@ -28,7 +28,7 @@ export interface OutlierDetectionParts {
 
 /** Where an endpoint stands that looks bad. */
 export interface OutlierStanding {
-  readonly fault: Fault;
+  readonly fault: OutlierFault;
   readonly sinceMs: number;
   /** No calls go there but probes; false where too many look bad. */
   readonly isEjected: boolean;
@@ -204,7 +204,7 @@ export class OutlierDetection {
 
   // Those that look bad.
 
-  #find(track: Track, fault: Fault, limitMs: number = Number.POSITIVE_INFINITY): void {
+  #find(track: Track, fault: OutlierFault, limitMs: number = Number.POSITIVE_INFINITY): void {
     const options = this.#options;
     if (options === undefined || track.bad !== undefined) return;
     const nowMs = this.#parts.clock.now();

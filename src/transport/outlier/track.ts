@@ -17,7 +17,7 @@ export interface Watched {
 }
 
 /** Why an endpoint looks bad. `silence`: it does not answer a PING. */
-export type Fault = "failures" | "silence" | "latency" | "success rate" | "failure percentage";
+export type OutlierFault = "failures" | "silence" | "latency" | "success rate" | "failure percentage";
 
 /** How long an interval of latencies is, in milliseconds. */
 export const latencyIntervalMs = 1000;
@@ -32,7 +32,7 @@ const strangerAskMs = 300_000;
 
 /** An endpoint that looks bad, and how far it is on its way back. */
 export interface Badness {
-  readonly fault: Fault;
+  readonly fault: OutlierFault;
   readonly sinceMs: number;
   /** `out`: left alone. `asking`: it was sent a PING. `probing`: a call of the user's may be tried. */
   phase: "out" | "asking" | "probing";

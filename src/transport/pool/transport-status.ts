@@ -5,8 +5,9 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import type { ResolverSnapshot } from "../../resolver/resolver.ts";
 import { describeError } from "../describe-error.ts";
 import type { OutlierStanding } from "../outlier/outlier-detection.ts";
+import type { OutlierFault } from "../outlier/track.ts";
 import type { HeldEndpoint } from "./endpoint-belief.ts";
-import type { Subchannel } from "./subchannel.ts";
+import type { Subchannel, SubchannelState } from "./subchannel.ts";
 
 /** One endpoint in use, or that one would use. Times in whole milliseconds. */
 export interface EndpointStatus {
@@ -15,7 +16,7 @@ export interface EndpointStatus {
   /** The source's word. */
   readonly health: Endpoint["health"];
   /** Of its connection. `failing`: the last attempt failed, or its server says that it does not serve. */
-  readonly state: Subchannel["state"];
+  readonly state: SubchannelState;
   /** How long it has been in that state. */
   readonly stateForMs: number;
   /** Why the last attempt to connect failed, or the last connection ended; absent where it is well. */
@@ -23,7 +24,7 @@ export interface EndpointStatus {
   /** For how long the source has not listed it any more; it is in use as its connection works. Absent where it is listed. */
   readonly heldForMs?: number;
   /** What is held against it where it answers badly; `isEjected`: it gets no calls but probes. Absent where nothing is. */
-  readonly outlier?: { readonly fault: OutlierStanding["fault"]; readonly forMs: number; readonly isEjected: boolean };
+  readonly outlier?: { readonly fault: OutlierFault; readonly forMs: number; readonly isEjected: boolean };
   /** Calls under way there, and those that have ended with ok so far. */
   readonly calls: { readonly active: number; readonly ok: number };
 }
