@@ -90,28 +90,39 @@ function attackOn(runtime: RuntimeName): void {
     test("bears one who comes back whenever it is closed", async (context) => {
       const attack = attacks.find(({ name }) => name.includes("CVE-2023-44487"));
       assert.ok(attack !== undefined);
-      const { result, told, grownBytes } = await beside(target, async () => {
+      const comeBack = async (): Promise<number> => {
         let closed = 0;
         for (const untilMs = performance.now() + phaseMs; performance.now() < untilMs; closed++) {
           const { code } = await runAttack(target.port, attack, 3000);
           assert.equal(code, ErrorCode.enhanceYourCalm);
         }
         return closed;
-      });
-      context.diagnostic(`closed ${result} times; ${told}`);
-      assert.ok(result > 1);
-      assert.ok(grownBytes <= maxGrowthBytes, told);
+      };
+      let mostBefore = 0;
+      for (let attempt = 1; ; attempt++) {
+        const { result, told, grownBytes, mostBytes } = await beside(target, comeBack);
+        context.diagnostic(`closed ${result} times; ${told}`);
+        assert.ok(result > 1);
+        // Each connection is new: the heap may find its size here, too.
+        if (grownBytes <= maxGrowthBytes || (attempt > 1 && mostBytes <= mostBefore + maxGrowthBytes)) return;
+        mostBefore = Math.max(mostBefore, mostBytes);
+        assert.ok(attempt < maxAttempts, told);
+      }
     });
 
     for (const attack of kind.name === "serve" ? grpcAttacks() : []) {
       test(`bears ${attack.name}`, async (context) => {
+        let mostBefore = 0;
         for (let attempt = 1; ; attempt++) {
-          const { told, grownBytes, attackedMs, sparedMs } = await bearOnce(target, attack);
-          context.diagnostic(told);
-          const isFlat = grownBytes <= maxGrowthBytes;
-          // For messages as large as nobody's before the heap finds its size first.
-          assert.ok(isFlat || attack.isWork, told);
-          if (isFlat && (attack.isWork || attackedMs <= 2 * sparedMs + slackMs)) return;
+          const { told, grownBytes, mostBytes, attackedMs, sparedMs } = await bearOnce(target, attack);
+          context.diagnostic(`${told}; ${(mostBytes / mebibyte).toFixed(0)} MiB at most`);
+          assert.ok(grownBytes <= maxGrowthBytes || attack.isWork, told);
+          // For messages as large as nobody's before the heap finds its size first: no wave may need much more than those before it.
+          const isFlat = attack.isWork
+            ? attempt > 1 && mostBytes <= mostBefore + maxGrowthBytes
+            : attackedMs <= 2 * sparedMs + slackMs;
+          if (isFlat) return;
+          mostBefore = Math.max(mostBefore, mostBytes);
           assert.ok(attempt < maxAttempts, told);
         }
       });
@@ -152,6 +163,8 @@ interface Seen {
   readonly attackedMs: number;
   readonly sparedMs: number;
   readonly grownBytes: number;
+  /** The most memory that the server had. */
+  readonly mostBytes: number;
   /** All of it, in words. */
   readonly told: string;
 }
@@ -198,5 +211,5 @@ async function beside<T>(target: Target, attack: () => Promise<T>): Promise<Seen
     `${spared.p99Ms.toFixed(2)} ms elsewhere`;
   assert.deepEqual(attacked.failures, []);
   assert.ok(attacked.calls > 0);
-  return { result, told, grownBytes, attackedMs: attacked.p99Ms, sparedMs: spared.p99Ms };
+  return { result, told, grownBytes, mostBytes: rssMost, attackedMs: attacked.p99Ms, sparedMs: spared.p99Ms };
 }
