@@ -27,8 +27,11 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
     case "agent":
       return (await import("./agent-command.ts")).agentCommand(args);
     case demoServersCommand:
-      return runUntilStandardInputEnds(async (stop) =>
-        (await import("./server-command.ts")).serverCommand(args, env, { stop }),
+      // Deno 2.9.6 reads on from a stdin that was destroyed, and the process would go on as long as its parent.
+      return process.exit(
+        await runUntilStandardInputEnds(async (stop) =>
+          (await import("./server-command.ts")).serverCommand(args, env, { stop }),
+        ),
       );
     case "--help":
     case "-h":

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { createConsulClient } from "../../src/consul/consul-client.ts";
@@ -55,6 +57,21 @@ describe("lictor demo", () => {
     assert.match(demo.stderr, /\+ 127\.0\.0\.1:[0-9]+ came/);
     assert.match(demo.stderr, /- 127\.0\.0\.1:[0-9]+ went/);
     assert.deepEqual(await registered(), []);
+  });
+
+  test("lictor demo-servers ends by itself where its port is taken, while its parent holds its stdin", {
+    timeout,
+  }, async () => {
+    await using taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    await using servers = spawnScript(
+      "src/cli/main.ts",
+      ["demo-servers", `--port=${port}`, "--service=Taken", `--consul=${consul.address}`],
+      { stdin: "pipe" },
+    );
+    assert.equal(await servers.exitCode, 1, servers.stderr);
+    assert.match(servers.stderr, /Cannot listen on 127\.0\.0\.1:\d+ as the port is in use/);
   });
 
   test("lictor demo answers calls on an agent of its own, and ends with a summary on Ctrl-C", { timeout }, async () => {
