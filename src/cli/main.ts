@@ -27,7 +27,7 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
     case "agent":
       return (await import("./agent-command.ts")).agentCommand(args);
     case demoServersCommand:
-      // Deno 2.9.6 reads on from a stdin that was destroyed, and the process would go on as long as its parent.
+      // An open stdin would keep the process, on Deno 2.9.6 even one that was destroyed.
       return process.exit(
         await runUntilStandardInputEnds(async (stop) =>
           (await import("./server-command.ts")).serverCommand(args, env, { stop }),
@@ -50,17 +50,12 @@ async function run([command, ...args]: readonly string[], env: Environment): Pro
 }
 
 /** The demo's servers: whoever holds our stdin ends us by closing it, or by dying. */
-async function runUntilStandardInputEnds(command: (stop: AbortSignal) => Promise<number>): Promise<number> {
+function runUntilStandardInputEnds(command: (stop: AbortSignal) => Promise<number>): Promise<number> {
   const ended = new AbortController();
   const end = () => ended.abort();
   process.stdin.once("end", end).once("close", end).once("error", end);
   process.stdin.resume();
-  try {
-    return await command(ended.signal);
-  } finally {
-    // An open stdin would keep the process.
-    process.stdin.destroy();
-  }
+  return command(ended.signal);
 }
 
 process.exitCode = await run(process.argv.slice(2), process.env);

@@ -3,13 +3,13 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Endpoint } from "../core/endpoint.ts";
+import { settledWithin, unlessAborted } from "../core/until-settled.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import { sameInstances } from "../resolver/service-instance.ts";
 import { describeError } from "../transport/describe-error.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type EndpointSnapshot, parseSnapshot } from "./snapshot.ts";
 import { type CacheEntry, cacheEntry, type ReadAttempt } from "./snapshot-cache.ts";
-import { settledWithin, unlessAborted } from "./until-settled.ts";
 
 /** What a transport believes, and how sure it is. */
 export interface DiscoveryState {

@@ -5,10 +5,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { markUnprocessed } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
+import { unlessAborted } from "../core/until-settled.ts";
 import { describeError } from "../transport/describe-error.ts";
 import type { FetchFunction } from "./edge-options.ts";
 import { provesNoConnection } from "./no-connection.ts";
-import { unlessAborted } from "./until-settled.ts";
 
 /** What was seen of an attempt. */
 export interface AttemptFacts {

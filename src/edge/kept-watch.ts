@@ -5,11 +5,11 @@ import { ConsulError } from "../consul/consul-error.ts";
 import type { Clock } from "../core/clock.ts";
 import { isObject } from "../core/json-shape.ts";
 import type { Logger } from "../core/logger.ts";
+import { settledWithin } from "../core/until-settled.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
 import type { Resolver, ResolverSnapshot } from "../resolver/resolver.ts";
 import { sameInstances } from "../resolver/service-instance.ts";
 import { type EndpointSnapshot, parseSnapshot } from "./snapshot.ts";
-import { settledWithin } from "./until-settled.ts";
 
 /** Where the last snapshot is kept: the part of a Durable Object's storage that is used. Values are plain data. */
 export interface SnapshotStore {

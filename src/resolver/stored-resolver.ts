@@ -8,6 +8,7 @@ import type { EndpointStore } from "../core/endpoint-store.ts";
 import { isObject } from "../core/json-shape.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { unixClock } from "../core/unix-clock.ts";
+import { settledWithin } from "../core/until-settled.ts";
 import type { Resolver, ResolverSnapshot } from "./resolver.ts";
 import { createSnapshotFeed, type SnapshotFeed } from "./snapshot-feed.ts";
 import { readStaticEndpoints } from "./static-endpoint.ts";
@@ -166,10 +167,7 @@ class Following {
     this.#cancelSave?.();
     this.#isResting = false;
     if (this.#saving === undefined && this.#unsaved === undefined) return;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#settings.clock.schedule(lastSaveMs, resolve);
-    await Promise.race([this.#saveRest(), late]);
-    cancel();
+    await settledWithin(this.#saveRest(), lastSaveMs, this.#settings.clock);
   }
 
   #onSnapshot(snapshot: ResolverSnapshot): void {

@@ -12,6 +12,9 @@ export const drainSignal: ContextKey<AbortSignal> = createContextKey(new AbortCo
   description: "aborts when the server drains",
 });
 
+/** How long calls that were cut may take to send their last words. */
+export const lastWordsMs = 100;
+
 /** What the clients of a server that leaves are told. */
 export function leavingError(): ConnectError {
   return new ConnectError("the server is shutting down", Code.Unavailable);

@@ -3,16 +3,14 @@
 
 import type { ConnectError } from "@connectrpc/connect";
 import { type Clock, sleep } from "../core/clock.ts";
+import { settledWithin, unlessAborted } from "../core/until-settled.ts";
 import type { Registration } from "../registry/registration.ts";
+import { lastWordsMs } from "./drain-signal.ts";
 import type { HealthStatus } from "./health-status.ts";
 import type { Listener } from "./listener.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
 import type { DrainReport } from "./server.ts";
 import { pauseInConsul } from "./service-registration.ts";
-import { within } from "./within.ts";
-
-/** How long calls that were cut may take to send their last words. */
-const lastWordsMs = 100;
 
 /** What it is made of. */
 export interface MaintenanceParts {
@@ -54,27 +52,20 @@ export class Maintenance {
     const { signal } = this.#ended;
     const sinceMs = clock.now();
     if (registration !== undefined) {
-      await Promise.race([pauseInConsul(registration, reason, clock, signal), aborted(signal)]);
+      await unlessAborted(pauseInConsul(registration, reason, clock, signal), signal);
       await sleep(options.drainMarginMs, clock, signal);
     }
     this.isOut = true;
     const clients = listener.dismiss();
     const atStart = clients.calls();
-    await within(options.graceMs, clients.left, clock);
+    await settledWithin(clients.left, options.graceMs, clock);
     const cut = new Set(clients.calls());
     const why = this.#parts.whyCut();
     for (const call of cut) call.cut(why);
     // By now every call has its status, or its handler's own last words: let them out.
-    if (cut.size > 0) await within(lastWordsMs, clients.left, clock);
+    if (cut.size > 0) await settledWithin(clients.left, lastWordsMs, clock);
     clients.destroy();
     const finished = atStart.filter((call) => !cut.has(call)).length;
     return { finished, cut: cut.size, tookMs: clock.now() - sinceMs };
   }
-}
-
-/** Rejects when the signal aborts. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

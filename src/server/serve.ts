@@ -5,13 +5,14 @@ import type { ConnectError } from "@connectrpc/connect";
 import { sleep } from "../core/clock.ts";
 import { formatHostPort } from "../core/host-port.ts";
 import { silentLogger } from "../core/logger.ts";
+import { settledWithin } from "../core/until-settled.ts";
 import { CallTracker, type TrackedCall } from "../grpc/server/call-tracker.ts";
 import type { RegisterOptions } from "../registry/register-options.ts";
 import { registerService } from "../registry/register-service.ts";
 import type { Registration } from "../registry/registration.ts";
 import { announcedAddress } from "./announced-address.ts";
 import { type AuthorizeGate, createAuthorizeGate } from "./authorize.ts";
-import { leavingError } from "./drain-signal.ts";
+import { lastWordsMs, leavingError } from "./drain-signal.ts";
 import { failWhenCut } from "./fail-when-cut.ts";
 import { createHealthStatus, type HealthStatus } from "./health-status.ts";
 import { createListener, type Listener } from "./listener.ts";
@@ -25,13 +26,11 @@ import { createRpcRoutes } from "./rpc-routes.ts";
 import { type ResolvedServeOptions, resolveServeOptions, type ServeOptions } from "./serve-options.ts";
 import type { DrainReport, Server, ServerAddress, ServerState, ServerStats } from "./server.ts";
 import { leaveConsul, planRegistration, type RegistrationPlan } from "./service-registration.ts";
-import { within } from "./within.ts";
 
 const noMaintenance = "Cannot finish maintenance as";
 
-/** How long connections may take to close once no request is under way; and cut calls, to send their last words. */
+/** How long connections may take to close once no request is under way. */
 const lingerMs = 1000;
-const lastWordsMs = 100;
 
 /**
  * Serves gRPC, gRPC-Web and Connect on one port, over HTTP/2 and HTTP/1.1 alike, with the standard health service,
@@ -272,14 +271,14 @@ class RunningServer implements Server {
   async #finish(): Promise<ReadonlySet<TrackedCall>> {
     const left = this.#listener.leave();
     const { clock, graceMs } = this.#options;
-    await within(graceMs, Promise.race([left, this.#idle(left)]), clock);
+    await settledWithin(Promise.race([left, this.#idle(left)]), graceMs, clock);
     const cut = new Set(this.#calls.all());
     if (cut.size > 0) {
       const reason = this.#newCut();
       this.#cut.abort(reason);
       this.#calls.cut(reason);
       // By now every call has its status, or its handler's own last words: let them out.
-      await within(lastWordsMs, left, clock);
+      await settledWithin(left, lastWordsMs, clock);
     }
     await this.#listener.destroy();
     return cut;
@@ -289,7 +288,7 @@ class RunningServer implements Server {
   async #idle(left: Promise<void>): Promise<void> {
     do {
       await this.#calls.idle();
-      await within(lingerMs, left, this.#options.clock);
+      await settledWithin(left, lingerMs, this.#options.clock);
       // A client may have sent a last one before it heard that we leave.
     } while (this.#calls.size > 0);
   }

@@ -1,9 +1,9 @@
 // Opens a socket to an endpoint, with the runtime's connect() or the user's. Speaks no HTTP/2.
 
 import type { Endpoint } from "../../core/endpoint.ts";
+import { unlessAborted } from "../../core/until-settled.ts";
 import type { ByteSocket } from "../../http2/byte-socket.ts";
 import { describeError } from "../../transport/describe-error.ts";
-import { unlessAborted } from "../until-settled.ts";
 import { wrapWorkerSocket } from "./worker-byte-socket.ts";
 import { type ConnectFunction, workersConnect } from "./worker-socket.ts";
 

@@ -5,10 +5,10 @@ import type { NewPicker, Picker, PickResult } from "../../balancer/picker.ts";
 import { markUnprocessed } from "../../core/call-fate.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { settledWithin, unlessAborted } from "../../core/until-settled.ts";
 import type { Connection, ConnectionState, Connector } from "../../transport/connector.ts";
 import { describeError } from "../../transport/describe-error.ts";
 import type { Attempt, EndpointReach } from "../call-endpoints.ts";
-import { settledWithin, unlessAborted } from "../until-settled.ts";
 
 /** What the connections are made of. */
 export interface ReachedEndpointsOptions {

@@ -1,7 +1,7 @@
 // Waiting for a promise no longer than one cares. Leaves no timer and no listener, and ends nobody's work.
 
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
-import type { Clock } from "../core/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Settles as `promise` does, or rejects with the signal's reason as soon as it aborts. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {

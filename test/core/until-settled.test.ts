@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { settledWithin, unlessAborted } from "../../src/edge/until-settled.ts";
+import { settledWithin, unlessAborted } from "../../src/core/until-settled.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 
 const never = new Promise<never>(() => {});
