@@ -139,7 +139,7 @@ const eitherConnector = `${ownConnector} or createNodeHttp2Connector`;
 /** Those that every connector has; `clock` and `logger` are everybody's, and of `tls` more is taken than its settings. */
 const sharedOptions: Readonly<
   Record<Exclude<keyof Http2ConnectorOptions, keyof typeof engineOptions | "clock" | "logger" | "tls">, true>
-> = { connectTimeoutMs: true, maxReceiveBytes: true };
+> = { connectTimeoutMs: true, maxReceiveBytes: true, keepalive: true };
 
 /** Who takes an option that a connector of the caller's own does not see; undefined where that is nobody. */
 function takersOf(name: string): string | undefined {

@@ -26,6 +26,12 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs?: number;
   /** Largest message taken from a server, in bytes after decompression. Larger ones fail with `resource_exhausted`. Default 4 MiB, as in gRPC. */
   readonly maxReceiveBytes?: number;
+  /**
+   * How servers that are gone without a word are found; `false`: by deadlines only. Default: towards servers whose Meta in Consul says that they are
+   * lictor's, a PING after 10 s of silence with calls under way, which may take 5 s; by deadlines only towards others, as many of them end
+   * connections that ask them unbidden (gRFC A8).
+   */
+  readonly keepalive?: KeepaliveOptions | false;
   readonly clock?: Clock;
 }
 

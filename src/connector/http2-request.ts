@@ -33,6 +33,8 @@ export interface Http2RequestContext {
   isLeaving(): boolean;
   /** Why the connection ended, where anything said so. */
   lostReason(): unknown;
+  /** Something came. */
+  onHeard(): void;
   /** The stream is over, on the wire too. Called exactly once if a stream was opened. */
   onClosed(): void;
 }
@@ -78,6 +80,7 @@ export function sendHttp2Request(
       return;
     }
     const body = new StreamBody(stream);
+    stream.on("data", () => context.onHeard());
     const trailer = new Headers();
     let isComplete = false;
     let isAnswered = false;
@@ -97,6 +100,7 @@ export function sendHttp2Request(
 
     stream.on("response", (headers) => {
       isAnswered = true;
+      context.onHeard();
       // Trailers-only: the one block of headers says it all.
       if (headers["grpc-status"] !== undefined) isComplete = true;
       resolve({ status: Number(headers[":status"] ?? 0), header: toHeaders(headers), body, trailer });

@@ -11,12 +11,15 @@ import { markUnprocessed } from "../core/call-fate.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Logger } from "../core/logger.ts";
+import type { Keepalive } from "../grpc/keepalive.ts";
+import { ErrorCode } from "../http2/error-code.ts";
 import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
 import { type ClientTls, type ClientTlsOptions, createClientTls } from "./client-tls.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
 import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
 import { sendHttp2Request } from "./http2-request.ts";
+import { KeepalivePolicy } from "./keepalive-policy.ts";
 import { neverSpokeHttp2, tlsFailure } from "./never-ready.ts";
 import { engineOptions } from "./socket-connector.ts";
 
@@ -31,20 +34,23 @@ export interface NodeHttp2ConnectorOptions extends ConnectorOptions {
 }
 
 /** With every default in its place. */
-type ResolvedOptions = Required<Omit<NodeHttp2ConnectorOptions, "tls" | "logger">> & { readonly tls: ClientTls };
+type ResolvedOptions = Required<Omit<NodeHttp2ConnectorOptions, "tls" | "logger" | "keepalive">> & {
+  readonly tls: ClientTls;
+  readonly keepalive: KeepalivePolicy;
+};
 
 /** Creates a connector over node:http2. Throws RangeError or TypeError on bad options; reads the files of `tls`, opens nothing else. */
 export function createNodeHttp2Connector(options: NodeHttp2ConnectorOptions = {}): Connector {
   const { connectTimeoutMs = 20_000, maxReceiveBytes = 4 * 1024 * 1024, clock = systemClock } = options;
-  const { tls: givenTls = {}, logger } = options;
+  const { tls: givenTls = {}, logger, keepalive } = options;
   for (const [name, value] of Object.entries(options)) {
     // Without types they would be lost without a word.
     if (value === undefined || !Object.hasOwn(engineOptions, name)) continue;
     throw new TypeError(`Cannot create connector as "${name}" is an option of createHttp2Connector, not of this one`);
   }
-  checkConnectorOptions({ connectTimeoutMs, maxReceiveBytes });
+  checkConnectorOptions({ connectTimeoutMs, maxReceiveBytes, keepalive });
   const tls = createClientTls(givenTls, { logger, clock });
-  const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock };
+  const resolved = { connectTimeoutMs, maxReceiveBytes, tls, clock, keepalive: new KeepalivePolicy(keepalive, clock) };
   return (endpoint, listener) => new NodeHttp2Connection(endpoint, listener, resolved);
 }
 
@@ -57,9 +63,12 @@ class NodeHttp2Connection implements Connection {
   readonly #closed = Promise.withResolvers<void>();
   #session: http2.ClientHttp2Session | undefined;
   #cancelConnectTimeout: (() => void) | undefined;
+  #keepalive: Keepalive | undefined;
   /** Known once TCP and TLS are through. */
   #socket: Socket | TLSSocket | undefined;
   #streams = 0;
+  /** Headers and pieces of data that came. */
+  #heard = 0;
   /** Graceful servers send GOAWAY twice, first with the largest id there is: the last one counts (RFC 9113 section 6.8). */
   #goawayLastId: number | undefined;
   /** Why the session ended, as far as anything said so. */
@@ -102,7 +111,9 @@ class NodeHttp2Connection implements Connection {
     this.#session = session;
     // Ready means that the peer has spoken HTTP/2, not only that it accepted: its SETTINGS come first (RFC 9113 section 3.4).
     session.once("remoteSettings", () => {
-      if (this.state.type === "connecting") this.#move({ type: "ready", sinceMs: this.#options.clock.now() });
+      if (this.state.type !== "connecting") return;
+      this.#keepalive = this.#startKeepalive(session);
+      this.#move({ type: "ready", sinceMs: this.#options.clock.now() });
     });
     session.on("error", (error) => {
       this.#reason ??= error;
@@ -113,8 +124,11 @@ class NodeHttp2Connection implements Connection {
       // is for a TLS 1.3 server that refuses the client's certificate after the handshake (RFC 8446 section 4.4.2.4).
       socket.on("error", () => socket.destroy());
     });
-    session.on("goaway", (_code, lastStreamId) => {
+    session.on("goaway", (code, lastStreamId, debugData) => {
       this.#goawayLastId = lastStreamId;
+      if (code === ErrorCode.enhanceYourCalm && new TextDecoder().decode(debugData) === "too_many_pings") {
+        this.#options.keepalive.askLessOften(this.endpoint);
+      }
       if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });
       this.#closeWhenDone();
     });
@@ -127,11 +141,7 @@ class NodeHttp2Connection implements Connection {
   }
 
   ping(onAnswer: () => void): void {
-    const session = this.#session;
-    if (this.state.type !== "ready" || session === undefined || session.closed || session.destroyed) return;
-    session.ping((error) => {
-      if (error === null) onAnswer();
-    });
+    if (this.state.type === "ready" && this.#session !== undefined) sendPing(this.#session, onAnswer);
   }
 
   drain(): Promise<void> {
@@ -168,8 +178,29 @@ class NodeHttp2Connection implements Connection {
     this.#session?.close();
   }
 
+  #startKeepalive(session: http2.ClientHttp2Session): Keepalive | undefined {
+    const streams = () => this.#streams;
+    // Bun 1.4.5 counts no bytes of a session's socket: what its calls hear must do.
+    const progress = () => this.#heard + (this.#socket?.bytesRead ?? 0);
+    const connection = {
+      get readProgress() {
+        return progress();
+      },
+      get streamCount() {
+        return streams();
+      },
+      ping(onAnswer: () => void) {
+        // A session that closes when its calls are done sends none: to those, their deadlines are left.
+        if (session.closed || session.destroyed) queueMicrotask(onAnswer);
+        else sendPing(session, onAnswer);
+      },
+    };
+    return this.#options.keepalive.start(this.endpoint, connection, (dead) => void this.close(dead));
+  }
+
   #onClose(): void {
     this.#cancelConnectTimeout?.();
+    this.#keepalive?.stop();
     if (this.state.type === "closed") return;
     const reason = this.state.type === "connecting" ? this.#whyNeverReady() : this.#reason;
     this.#move({ type: "closed", reason });
@@ -200,18 +231,29 @@ class NodeHttp2Connection implements Connection {
       );
     }
     this.#streams++;
+    this.#keepalive?.onStream();
     return sendHttp2Request(request, {
       session,
       url: this.endpoint.url,
       goawayLastId: () => this.#goawayLastId,
       isLeaving: () => this.state.type !== "ready",
       lostReason: () => this.#reason,
+      onHeard: () => {
+        this.#heard++;
+      },
       onClosed: () => {
         this.#streams--;
         this.#closeWhenDone();
       },
     });
   }
+}
+
+function sendPing(session: http2.ClientHttp2Session, onAnswer: () => void): void {
+  if (session.closed || session.destroyed) return;
+  session.ping((error) => {
+    if (error === null) onAnswer();
+  });
 }
 
 function isTls({ url }: Endpoint): boolean {

@@ -5,9 +5,8 @@ import type { Compression } from "@connectrpc/connect/protocol";
 import { type Clock, maxTimerMs } from "../core/clock.ts";
 import { deadlineQueueOf } from "../core/deadline-queue.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { isLictorMeta } from "../core/lictor-meta.ts";
 import { SessionTransport } from "../grpc/client/session-transport.ts";
-import { Keepalive } from "../grpc/keepalive.ts";
+import type { Keepalive } from "../grpc/keepalive.ts";
 import type { ByteSocket, ByteSocketListener } from "../http2/byte-socket.ts";
 import { ErrorCode, errorCodeName } from "../http2/error-code.ts";
 import { Http2Session, type SessionHost, type SessionOptions } from "../http2/session.ts";
@@ -20,7 +19,7 @@ import type {
   UnaryCaller,
 } from "../transport/connector.ts";
 import { ConnectTimeout } from "./connect-timeout.ts";
-import { type KeepaliveOptions, lictorKeepalive } from "./connector-options.ts";
+import type { KeepalivePolicy } from "./keepalive-policy.ts";
 import { neverSpokeHttp2 } from "./never-ready.ts";
 
 /** What connections of one connector share. */
@@ -35,15 +34,10 @@ export interface SocketConnectionOptions {
   /** Calls under way on a connection at a time, and those that may wait for their turn; undefined for any number. */
   readonly maxCalls: number;
   readonly maxPendingCalls: number;
-  /** Undefined: towards those that say that they take it. */
-  readonly keepalive: KeepaliveOptions | false | undefined;
-  /** Longer times between PINGs, by the URL of who asked for them. */
-  readonly keepaliveMs: Map<string, number>;
+  readonly keepalive: KeepalivePolicy;
   readonly clock: Clock;
   readonly defer: SessionOptions["defer"];
 }
-
-const defaultKeepaliveTimeoutMs = 20_000;
 
 export class SocketConnection implements Connection, SessionHost {
   readonly endpoint: Endpoint;
@@ -176,8 +170,9 @@ export class SocketConnection implements Connection, SessionHost {
     const session = this.#session;
     if (this.state.type !== "connecting" || session === undefined) return;
     try {
-      this.#keepalive = this.#startKeepalive(session);
-      const keepalive = this.#keepalive;
+      const { endpoint } = this;
+      const keepalive = this.#options.keepalive.start(endpoint, session.connection, (dead) => session.destroy(dead));
+      this.#keepalive = keepalive;
       this.#transport.begin(session, keepalive === undefined ? undefined : () => keepalive.onStream());
     } catch (error) {
       // Thrown into the socket's callback, it would end the process.
@@ -195,7 +190,8 @@ export class SocketConnection implements Connection, SessionHost {
       // What the calls that it cuts off are told.
       session.reason ??= new Error(`the server ended the connection with ${errorCodeName(code)}${text}`);
     }
-    if (code === ErrorCode.enhanceYourCalm && debugText === "too_many_pings") this.#askLessOften();
+    if (code === ErrorCode.enhanceYourCalm && debugText === "too_many_pings")
+      this.#options.keepalive.askLessOften(this.endpoint);
     this.#leave();
   }
 
@@ -242,38 +238,6 @@ export class SocketConnection implements Connection, SessionHost {
   #move(state: ConnectionState): void {
     this.state = state;
     this.#listener.onState(state);
-  }
-
-  // Keepalive.
-
-  #startKeepalive(session: Http2Session): Keepalive | undefined {
-    const { keepaliveMs, clock } = this.#options;
-    const keepalive = this.#keepaliveOptions();
-    if (keepalive === undefined) return undefined;
-    const { timeMs, timeoutMs = defaultKeepaliveTimeoutMs, permitWithoutCalls = false } = keepalive;
-    const started = new Keepalive({
-      connection: session.connection,
-      clock,
-      timeMs: keepaliveMs.get(this.endpoint.url) ?? timeMs,
-      timeoutMs,
-      permitWithoutCalls,
-      onDead: () => session.destroy(new Error(`the server has not answered a PING in ${timeoutMs} ms`)),
-    });
-    started.start();
-    return started;
-  }
-
-  #keepaliveOptions(): KeepaliveOptions | undefined {
-    const { keepalive = isLictorMeta(this.endpoint.meta) ? lictorKeepalive : undefined } = this.#options;
-    return keepalive === false ? undefined : keepalive;
-  }
-
-  #askLessOften(): void {
-    const { keepaliveMs } = this.#options;
-    const keepalive = this.#keepaliveOptions();
-    if (keepalive === undefined) return;
-    const { url } = this.endpoint;
-    keepaliveMs.set(url, Math.min((keepaliveMs.get(url) ?? keepalive.timeMs) * 2, maxTimerMs));
   }
 }
 

@@ -6,7 +6,8 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { defaultCompressMinBytes, streamGzip } from "../grpc/compression.ts";
 import type { ByteSocket } from "../http2/byte-socket.ts";
 import type { Connector } from "../transport/connector.ts";
-import { type ConnectorOptions, checkConnectorOptions, type KeepaliveOptions } from "./connector-options.ts";
+import { type ConnectorOptions, checkConnectorOptions } from "./connector-options.ts";
+import { KeepalivePolicy } from "./keepalive-policy.ts";
 import { SocketConnection } from "./socket-connection.ts";
 
 /**
@@ -25,12 +26,6 @@ export interface SocketConnectorOptions extends ConnectorOptions {
   readonly sendCompression?: Compression;
   /** Smallest message that `sendCompression` compresses, in bytes. Default 1024. */
   readonly compressMinBytes?: number;
-  /**
-   * How servers that are gone without a word are found; `false`: by deadlines only. Default: towards servers whose Meta in Consul says that they are
-   * lictor's, a PING after 10 s of silence with calls under way, which may take 5 s; by deadlines only towards others, as many of them end
-   * connections that ask them unbidden (gRFC A8).
-   */
-  readonly keepalive?: KeepaliveOptions | false;
   /**
    * Calls under way at a time on the connection to an endpoint, from 1 to 2147483647; the server's own limit holds beside it. What goes beyond waits for its
    * turn there, see `maxPendingCallsPerEndpoint`. Default: as many as the server takes.
@@ -56,7 +51,6 @@ export const engineOptions: Readonly<
   acceptCompression: true,
   sendCompression: true,
   compressMinBytes: true,
-  keepalive: true,
   maxConcurrentCallsPerEndpoint: true,
   maxPendingCallsPerEndpoint: true,
 };
@@ -70,15 +64,13 @@ export function createSocketConnector(open: SocketOpener, options: SocketConnect
     acceptCompression: options.acceptCompression ?? [streamGzip],
     sendCompression: options.sendCompression,
     compressMinBytes: options.compressMinBytes ?? defaultCompressMinBytes,
-    keepalive: options.keepalive,
     maxCalls: options.maxConcurrentCallsPerEndpoint ?? 0x7fff_ffff,
     maxPendingCalls: options.maxPendingCallsPerEndpoint ?? Number.POSITIVE_INFINITY,
     clock: options.clock ?? systemClock,
     // Called as a method, a platform may refuse it.
     defer: options.defer ?? ((run: () => void) => queueMicrotask(run)),
   };
-  checkConnectorOptions(resolved);
-  // Of endpoints that complained of too many PINGs: gRFC A8.
-  const keepaliveMs = new Map<string, number>();
-  return (endpoint, listener) => new SocketConnection(endpoint, listener, { ...resolved, open, keepaliveMs });
+  checkConnectorOptions({ ...resolved, keepalive: options.keepalive });
+  const keepalive = new KeepalivePolicy(options.keepalive, resolved.clock);
+  return (endpoint, listener) => new SocketConnection(endpoint, listener, { ...resolved, open, keepalive });
 }

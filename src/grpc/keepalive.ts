@@ -2,11 +2,20 @@
 // https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
 
 import type { Clock } from "../core/clock.ts";
-import type { Http2Connection } from "../http2/connection.ts";
+
+/** What a Keepalive must know of the connection. */
+export interface KeepaliveConnection {
+  /** Changes when anything comes. */
+  readonly readProgress: number;
+  /** Streams that are open. */
+  readonly streamCount: number;
+  /** Sends a PING; never throws. */
+  ping(onAnswer: () => void): void;
+}
 
 /** What a Keepalive is made with; times in milliseconds. */
 export interface KeepaliveParts {
-  readonly connection: Http2Connection;
+  readonly connection: KeepaliveConnection;
   readonly clock: Clock;
   /** Silence of the peer after which it is sent a PING; up to a quarter more. */
   readonly timeMs: number;

@@ -5,13 +5,16 @@ import { Code, createClient } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { type ClientTlsOptions, createNodeHttp2Connector } from "../../src/connector/node-http2-connector.ts";
 import { callFate } from "../../src/core/call-fate.ts";
+import { createFaultProxy } from "../../src/testing/fault-proxy.ts";
+import { createManualClock } from "../../src/testing/manual-clock.ts";
 import type { Connection, ConnectionState } from "../../src/transport/connector.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { closeWhatIsLeft } from "../support/close-what-is-left.ts";
 import { type ConnectorKind, connectorKinds } from "../support/connector-kinds.ts";
+import { startEchoServer } from "../support/echo-server.ts";
 import { endpoint } from "../support/endpoints.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, pause } from "../support/eventually.ts";
 import * as peers from "../support/h2-peer.ts";
 import { literals } from "../support/h2-wire.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
@@ -30,13 +33,13 @@ interface Opened {
   until<T extends ConnectionState["type"]>(type: T): Promise<ConnectionState & { type: T }>;
 }
 
-type Options = Parameters<ConnectorKind["create"]>[0];
+type Options = Parameters<ConnectorKind["create"]>[0] & { readonly meta?: Readonly<Record<string, string>> };
 
-function open(kind: ConnectorKind, url: string, options: Options = {}): Opened {
+function open(kind: ConnectorKind, url: string, { meta, ...options }: Options = {}): Opened {
   const states: string[] = [];
   const waiters = new Map<string, (state: never) => void>();
   const connection = keep(
-    kind.create(options)(endpoint("peer", { url }), {
+    kind.create(options)(endpoint("peer", { url, ...(meta === undefined ? {} : { meta }) }), {
       onState(state) {
         states.push(state.type);
         waiters.get(state.type)?.(state as never);
@@ -105,6 +108,57 @@ for (const kind of connectorKinds)
       assert.equal(error.code, Code.ResourceExhausted);
       await connection.close();
       await peer.close();
+    });
+
+    for (const isLictor of [true, false])
+      test(`keepalive finds a server that is gone, by itself where it is lictor's: ${isLictor}`, async () => {
+        await using server = await startEchoServer("p");
+        await using proxy = await createFaultProxy({ target: server.address.port });
+        const clock = createManualClock();
+        const options = isLictor ? {} : { keepalive: { timeMs: 10_000, timeoutMs: 5000 } };
+        const { connection, client, until } = await openReady(kind, `http://${proxy.address}`, {
+          meta: isLictor ? { lictor: "1" } : {},
+          clock,
+          ...options,
+        });
+        const failed = rejection(client.unary({ delayMs: 60_000 }));
+        await eventually("the call arrives", () => server.calls === 1);
+        const sent = proxy.counts.toServerBytes;
+        await clock.advance(12_500);
+        // One PING: RFC 9113, section 6.7.
+        await eventually("a PING of 17 bytes", () => proxy.counts.toServerBytes === sent + 17);
+        await pause(50);
+        await clock.advance(5000);
+        assert.equal(connection.state.type, "ready");
+
+        proxy.set({ stalled: true });
+        await clock.advance(12_500);
+        await clock.advance(5000);
+        await until("closed");
+        const error = await failed;
+        assert.equal(error.code, Code.Unavailable);
+        assert.match(error.rawMessage, /the server has not answered a PING in 5000 ms/);
+        assert.equal(callFate(error), "maybe-processed");
+        await clock.advance(3000);
+        assert.equal(clock.pending, 0);
+      });
+
+    test("keepalive asks no stranger unless told to, and nobody where it is off", async () => {
+      await using server = await startEchoServer("p");
+      await using proxy = await createFaultProxy({ target: server.address.port });
+      for (const options of [{}, { keepalive: false, meta: { lictor: "1" } }] as const) {
+        const clock = createManualClock();
+        const { connection, client } = await openReady(kind, `http://${proxy.address}`, { clock, ...options });
+        const before = server.calls;
+        const failed = rejection(client.unary({ delayMs: 60_000 }));
+        await eventually("the call arrives", () => server.calls === before + 1);
+        const sent = proxy.counts.toServerBytes;
+        await clock.advance(60_000);
+        await pause(50);
+        assert.equal(proxy.counts.toServerBytes, sent);
+        await connection.close();
+        await failed;
+      }
     });
 
     test("delivers every message of a stream that is read late", async () => {
@@ -482,7 +536,6 @@ describe("createNodeHttp2Connector()", () => {
       acceptCompression: [],
       sendCompression: compressionGzip,
       compressMinBytes: 0,
-      keepalive: { timeMs: 10_000 },
     };
     for (const [name, value] of Object.entries(others)) {
       assert.throws(() => createNodeHttp2Connector({ connectTimeoutMs, [name]: value }), {
