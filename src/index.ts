@@ -45,7 +45,7 @@ export type {
   ServiceConfigSource,
 } from "./transport/service-config/service-config.ts";
 export { ServiceConfigError, type ServiceConfigProblem } from "./transport/service-config/service-config-error.ts";
-export type { GivenServiceConfig } from "./transport/service-config/service-config-holder.ts";
+export type { GivenServiceConfig, ServiceConfigStatus } from "./transport/service-config/service-config-holder.ts";
 export type {
   CodeJson,
   DurationJson,

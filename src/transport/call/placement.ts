@@ -22,7 +22,7 @@ import { ReplayBudget } from "../retry/replay-budget.ts";
 import type { ReplayLimits } from "../retry/stream-requests.ts";
 import { defaultThrottle, RetryThrottle } from "../retry/throttle.ts";
 import type { HedgingPolicy, MethodPolicy } from "../service-config/service-config.ts";
-import type { ServiceConfigHolder } from "../service-config/service-config-holder.ts";
+import type { ServiceConfigHolder, ServiceConfigStatus } from "../service-config/service-config-holder.ts";
 import type { CallScope, CallSurroundings } from "./call-scope.ts";
 import { describeWait } from "./describe-wait.ts";
 import { EndpointChoice, type PlacedCall } from "./endpoint-choice.ts";
@@ -271,6 +271,10 @@ export class Placement implements CallSurroundings {
   /** Calls that wait for an endpoint. */
   get pendingCalls(): number {
     return this.#pending.count;
+  }
+
+  get serviceConfig(): ServiceConfigStatus | undefined {
+    return this.#serviceConfig.status();
   }
 
   describeWait(): string {

@@ -17,7 +17,7 @@ import { sortById, withEndpoint, withoutEndpoint } from "./ready-list.ts";
 import { ReadyPicker, type ReadyPickerOptions } from "./ready-picker.ts";
 import type { Subchannel } from "./subchannel.ts";
 import { SubchannelSet } from "./subchannel-set.ts";
-import { type TransportStatus, transportStatus, type WaitFacts } from "./transport-status.ts";
+import { type PlacementFacts, type TransportStatus, transportStatus } from "./transport-status.ts";
 
 /** What a pool needs; every default is resolved by its owner. */
 export interface ConnectionPoolOptions extends ReadyPickerOptions {
@@ -128,7 +128,7 @@ export class ConnectionPool {
   }
 
   /** What there is to say of the transport now. */
-  status(waits: WaitFacts): TransportStatus {
+  status(placement: PlacementFacts): TransportStatus {
     const { clock, resolver } = this.#options;
     return transportStatus(
       {
@@ -144,7 +144,7 @@ export class ConnectionPool {
         holdOf: (id) => this.#belief.holdOf(id),
         standingOf: (subchannel) => this.#picking.standing(subchannel),
       },
-      waits,
+      placement,
     );
   }
 

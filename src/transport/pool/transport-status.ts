@@ -6,6 +6,7 @@ import type { ResolverSnapshot } from "../../resolver/resolver.ts";
 import { describeError } from "../describe-error.ts";
 import type { OutlierStanding } from "../outlier/outlier-detection.ts";
 import type { OutlierFault } from "../outlier/track.ts";
+import type { ServiceConfigStatus } from "../service-config/service-config-holder.ts";
 import type { HeldEndpoint } from "./endpoint-belief.ts";
 import type { Subchannel, SubchannelState } from "./subchannel.ts";
 
@@ -60,6 +61,8 @@ export interface TransportStatus {
   readonly resolver: string;
   /** Why the resolver's last attempt failed; absent where it did not. */
   readonly resolverError?: string;
+  /** Absent where none was given. */
+  readonly serviceConfig?: ServiceConfigStatus;
   /** Absent before the first list. */
   readonly list?: EndpointListStatus;
   /** Sorted by id. */
@@ -69,10 +72,11 @@ export interface TransportStatus {
 }
 
 /** What those who place calls know. */
-export interface WaitFacts {
+export interface PlacementFacts {
   /** What a call waits for that waits now, in words. */
   describeWait(): string;
   readonly pendingCalls: number;
+  readonly serviceConfig: ServiceConfigStatus | undefined;
 }
 
 /** What a status is read from. */
@@ -91,7 +95,7 @@ export interface StatusFacts {
 }
 
 /** Writes a status. */
-export function transportStatus(facts: StatusFacts, waits: WaitFacts): TransportStatus {
+export function transportStatus(facts: StatusFacts, placement: PlacementFacts): TransportStatus {
   const { clock, state, isIdle, resolver, resolverError, snapshot, subchannels, leaving } = facts;
   const nowMs = clock.now();
   const endpoints: EndpointStatus[] = [];
@@ -100,10 +104,11 @@ export function transportStatus(facts: StatusFacts, waits: WaitFacts): Transport
   const isWaiting = told !== "idle" && told !== "ready" && told !== "closed";
   return {
     state: told,
-    ...(isWaiting ? { waitsFor: waits.describeWait() } : {}),
-    pendingCalls: waits.pendingCalls,
+    ...(isWaiting ? { waitsFor: placement.describeWait() } : {}),
+    pendingCalls: placement.pendingCalls,
     resolver,
     ...(resolverError === undefined ? {} : { resolverError: describeError(resolverError) }),
+    ...(placement.serviceConfig === undefined ? {} : { serviceConfig: placement.serviceConfig }),
     ...(snapshot === undefined ? {} : { list: listStatus(snapshot, facts.held, nowMs) }),
     endpoints: endpoints.sort((a, b) => (a.id < b.id ? -1 : 1)),
     leaving,

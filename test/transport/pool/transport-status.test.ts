@@ -8,6 +8,7 @@ import { type BalancedTransportOptions, createBalancedTransport } from "../../..
 import { EchoService } from "../../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../../support/endpoints.ts";
 import { createFakeConnector } from "../../support/fake-connector.ts";
+import { createHandConfig } from "../../support/hand-config.ts";
 import { rejection } from "../../support/rejection.ts";
 
 const [a, b, c] = [endpoint("a"), endpoint("b", { health: "warning" }), endpoint("c")];
@@ -68,6 +69,24 @@ describe("status()", () => {
     await transport.close();
     assert.equal(transport.status().state, "closed");
     assert.equal(clock.pending, 0);
+  });
+
+  test("tells of the service config where it comes from, and why the newest is not in use", async () => {
+    const serviceConfig = createHandConfig();
+    const { resolver, transport } = setUp({ serviceConfig });
+    assert.deepEqual(transport.status().serviceConfig, { source: "the test's config", isInUse: false });
+    const started = rejection(createClient(EchoService, transport).unary({}, { timeoutMs: 1000 }));
+    resolver.push([a]);
+    serviceConfig.push({ methodConfig: [] });
+    serviceConfig.push("{");
+    const { error, ...rest } = transport.status().serviceConfig ?? {};
+    assert.deepEqual(rest, { source: "the test's config", isInUse: true });
+    assert.match(error ?? "", /Cannot use the service config/);
+    await transport.close();
+    await started;
+    const fixed = setUp({ serviceConfig: {} }).transport;
+    assert.deepEqual(fixed.status().serviceConfig, { isInUse: true });
+    assert.equal(setUp().transport.status().serviceConfig, undefined);
   });
 
   test("tells of each endpoint how it is reached, since when, and what went wrong last", async () => {

@@ -84,12 +84,12 @@ describe("ServiceConfigHolder", () => {
     const good = holder.current;
     source.push(timeout("never"));
     assert.equal(holder.current, good);
-    assert.equal(holder.rejected, 1);
-    assert.match(String(holder.rejection), /methodConfig\[0\]\.timeout must be a duration/);
+    const { error, ...rest } = holder.status() ?? {};
+    assert.deepEqual(rest, { source: "the test's config", isInUse: true });
+    assert.match(error ?? "", /methodConfig\[0\]\.timeout must be a duration/);
     source.push(timeout("2s"));
     assert.equal(holder.policyOf(unary)?.timeoutMs, 2000);
-    assert.equal(holder.rejected, 1);
-    assert.equal(holder.rejection, undefined);
+    assert.deepEqual(holder.status(), rest);
     assert.deepEqual(
       logger.lines.map(({ level, message, fields }) => [level, message, fields.source]),
       [
@@ -114,7 +114,7 @@ describe("ServiceConfigHolder", () => {
     source.push("{");
     source.push(undefined);
     assert.equal(holder.current, undefined);
-    assert.equal(holder.rejection, undefined);
+    assert.deepEqual(holder.status(), { source: "the test's config", isInUse: false });
     source.push(timeout("1s"));
     assert.equal(holder.policyOf(unary)?.timeoutMs, 1000);
     assert.equal(logger.count("There is no service config any more"), 1);
@@ -132,9 +132,11 @@ describe("ServiceConfigHolder", () => {
     source.fail(new Error("down"));
     source.push(timeout("1s"));
     source.fail(new Error("down"));
-    source.fail(new Error("down"));
+    source.fail(new Error("still down"));
     assert.equal(holder.policyOf(unary)?.timeoutMs, 1000);
+    assert.deepEqual(holder.status(), { source: "the test's config", isInUse: true, error: "still down" });
     source.push(timeout("1s"));
+    assert.equal(holder.status()?.error, undefined);
     assert.deepEqual(
       logger.lines.map(({ message }) => message),
       [
@@ -164,7 +166,6 @@ describe("ServiceConfigHolder", () => {
     end();
     source.push(timeout("3s"));
     assert.deepEqual(seen, [1000, 2000, undefined]);
-    assert.equal(holder.rejected, 1);
     holder.stop();
   });
 
