@@ -186,7 +186,9 @@ describe("createConsulTransport() with a connector", () => {
         name: "TypeError",
         message:
           `Cannot use "connector" and "${name}" together as a connector has its own: give it to createHttp2Connector` +
-          (["connectTimeoutMs", "maxReceiveBytes", "tls"].includes(name) ? " or createNodeHttp2Connector" : "") +
+          (["connectTimeoutMs", "maxReceiveBytes", "keepalive", "tls"].includes(name)
+            ? " or createNodeHttp2Connector"
+            : "") +
           (name === "tls" ? ', and say "tls: true" here' : ""),
       });
     });

@@ -540,6 +540,19 @@ function suite(kind: string) {
       await transport.close();
     });
 
+    test("connects again at once after losing young connections that answered calls", async () => {
+      const { fake, transport, call } = setUp({ initial: [a] });
+      for (let opened = 1; opened <= 5; opened++) {
+        const answered = call();
+        fake.of("a").becomeReady();
+        assert.equal(await answered, "a");
+        assert.equal(fake.opened.length, opened);
+        fake.of("a").lose();
+        assert.equal(fake.opened.length, opened + 1);
+      }
+      await transport.close();
+    });
+
     test("connects again at once where the server asked a young connection to end", async () => {
       const { clock, fake, transport, call } = setUp({ initial: [a] });
       const first = call();

@@ -7,11 +7,18 @@ import { callFate } from "../../src/core/call-fate.ts";
 import { waitForReady } from "../../src/transport/call/wait-for-ready.ts";
 import { callAttempts } from "../../src/transport/retry/call-attempts.ts";
 import { endpoint } from "../support/endpoints.ts";
+import type { FakeConnector } from "../support/fake-connector.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 import { rejection } from "../support/rejection.ts";
 import { startScripted } from "../support/scripted-calls.ts";
 
 const away = new Error("connect ECONNREFUSED");
+
+/** The server of "a" is gone: its connection breaks, and no other comes about. */
+function goAway(fake: FakeConnector): void {
+  fake.of("a").lose(away);
+  fake.of("a").lose(away);
+}
 
 for (const hasCaller of [true, false]) suite(hasCaller);
 
@@ -21,7 +28,7 @@ function suite(hasCaller: boolean) {
   describe(`createBalancedTransport() with${hasCaller ? "" : "out"} callers, where no endpoint is ready`, () => {
     test("keeps calls and streams until one is", async () => {
       const { clock, fake, resolver, transport, client } = await start(["a"]);
-      fake.of("a").lose(away);
+      goAway(fake);
       const calls = [client.unary({ text: "1" }), client.unary({ text: "2" }, { timeoutMs: 5000 })];
       const stream = client.serverStream({ text: "3", count: 1 })[Symbol.asyncIterator]().next();
       await clock.advance(500);
@@ -47,7 +54,7 @@ function suite(hasCaller: boolean) {
       test(`gives up in state ${state} after waitTimeoutMs, or at the deadline, and says what it waited for`, async () => {
         const { clock, fake, resolver, transport, client } = await start(["a"], { waitTimeoutMs: 3000 });
         if (state === "empty") resolver.push([endpoint("a")]);
-        fake.of("a").lose(away);
+        goAway(fake);
         if (state === "empty") resolver.push([]);
         const patient = rejection(client.unary({}));
         const late = rejection(client.unary({}, { timeoutMs: 200 }));
@@ -81,7 +88,7 @@ function suite(hasCaller: boolean) {
     test("fails at once where transport, service config or call say so, the call before the others", async () => {
       const values = (waits: boolean) => ({ contextValues: createContextValues().set(waitForReady, waits) });
       const transportSays = await start(["a"], { waitForReady: false });
-      transportSays.fake.of("a").lose(away);
+      goAway(transportSays.fake);
       assert.match((await rejection(transportSays.client.unary({}))).rawMessage, /^cannot connect to the one/);
       const told = transportSays.client.unary({}, values(true));
       await transportSays.clock.advance(1000);
@@ -94,13 +101,13 @@ function suite(hasCaller: boolean) {
       };
       const configSays = await start(["a"], { serviceConfig });
       configSays.resolver.push([]);
-      configSays.fake.of("a").lose(away);
+      goAway(configSays.fake);
       await configSays.clock.advance(0);
       assert.match((await rejection(configSays.client.unary({}))).rawMessage, /^no instance to call|^cannot connect/);
       await configSays.transport.close();
 
       const callSays = await start(["a"]);
-      callSays.fake.of("a").lose(away);
+      goAway(callSays.fake);
       assert.match(
         (await rejection(callSays.client.unary({}, values(false)))).rawMessage,
         /^cannot connect to the one/,
@@ -110,7 +117,7 @@ function suite(hasCaller: boolean) {
 
     test("bounds the calls that wait by number and by bytes, and says so at once", async () => {
       const { fake, transport, client } = await start(["a"], { maxPendingCalls: 2, maxPendingBytes: 1000 });
-      fake.of("a").lose(away);
+      goAway(fake);
       const waiting = [rejection(client.unary({})), rejection(client.unary({ text: "x".repeat(500) }))];
       const third = await rejection(client.unary({}));
       assert.equal(third.code, Code.ResourceExhausted);
@@ -123,7 +130,7 @@ function suite(hasCaller: boolean) {
       for (const error of await Promise.all(waiting)) assert.equal(error.code, Code.Canceled);
 
       const bytes = await start(["a"], { maxPendingBytes: 1000 });
-      bytes.fake.of("a").lose(away);
+      goAway(bytes.fake);
       const one = rejection(bytes.client.unary({ text: "x".repeat(900) }));
       const large = await rejection(bytes.client.unary({ text: "x".repeat(200) }));
       assert.match(large.rawMessage, /^calls with 90\d bytes are waiting .* already, and 1000 bytes is the most$/);
@@ -134,7 +141,7 @@ function suite(hasCaller: boolean) {
     test("tells its logger where calls wait for more than a second, and not again soon", async () => {
       const logger = createRecordingLogger();
       const { clock, fake, transport, client, always } = await start(["a"], { logger });
-      fake.of("a").lose(away);
+      goAway(fake);
       const told = () =>
         logger.lines
           .filter(({ message }) => message.startsWith("calls are waiting"))
@@ -213,7 +220,7 @@ function suite(hasCaller: boolean) {
     for (const interceptors of [[], [(next) => (request) => next(request)] satisfies Interceptor[]]) {
       test(`a call that is given up while it waits is unprocessed, with ${interceptors.length} interceptors`, async () => {
         const { clock, fake, transport, client } = await start(["a"], { interceptors });
-        fake.of("a").lose(away);
+        goAway(fake);
         const aborted = async (reason?: unknown) => {
           const controller = new AbortController();
           const waiting = rejection(client.unary({}, { signal: controller.signal }));

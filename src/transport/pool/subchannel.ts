@@ -8,7 +8,10 @@ import type { CallCounts, Connection, ConnectionState, Connector } from "../conn
 import { countedConnection } from "./counted-connection.ts";
 import type { Health, WatchHealth } from "./health-watch.ts";
 
-/** A connection that is lost younger than this counts as a failed attempt: a server that accepts and hangs up must not be hammered. */
+/**
+ * A connection that is lost younger than this counts as a failed attempt, unless a call ended well on it: a server that accepts and hangs up must
+ * not be hammered, and a network that loses connections must not make each wait longer than the last.
+ */
 const provenAfterMs = 1000;
 
 /** What a subchannel needs. */
@@ -185,12 +188,16 @@ export class Subchannel {
       case "draining":
         // The server is leaving. It may be back on the same address by the time we connect again.
         this.#leave();
-        this.#reconnect(new Error(`${this.endpoint.url} asked for the connection to end`), true);
+        this.#reconnect(new Error(`${this.endpoint.url} asked for the connection to end`), true, false);
         return;
       case "closed":
         this.#leave();
         this.#leaving.delete(connection);
-        this.#reconnect(state.reason ?? new Error(`the connection to ${this.endpoint.url} was closed`), false);
+        this.#reconnect(
+          state.reason ?? new Error(`the connection to ${this.endpoint.url} was closed`),
+          false,
+          connection.counts.ok > 0,
+        );
         return;
       default:
         state satisfies never;
@@ -201,13 +208,13 @@ export class Subchannel {
    * After a loss: at once where the connection had proven itself, else after the backoff. A server that answered and asks us to leave is
    * no fault, and calls wait for the next connection; one that asks so of each gets a new one a second.
    */
-  #reconnect(error: unknown, wasAskedTo: boolean): void {
+  #reconnect(error: unknown, wasAskedTo: boolean, hasServed: boolean): void {
     this.lastError = error;
     const { clock } = this.#options;
     const readySinceMs = this.#readySinceMs;
     this.#readySinceMs = undefined;
     const readyMs = readySinceMs === undefined ? undefined : clock.now() - readySinceMs;
-    const isProven = readyMs !== undefined && readyMs >= provenAfterMs;
+    const isProven = readyMs !== undefined && (hasServed || readyMs >= provenAfterMs);
     if (this.isLast) {
       this.#move("failing");
       return;
