@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { Clock } from "../core/clock.ts";
-import { describeValue } from "../core/describe-value.ts";
+import { describeAddress, describeValue } from "../core/describe-value.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { stripBrackets } from "../core/host-port.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
@@ -156,5 +156,6 @@ function checkSpiffeIds(ids: unknown): void {
   const bad = all.length === 0 ? ids : all.find((id) => typeof id !== "string" || !isSpiffeId(id));
   if (bad === undefined) return;
   const rule = "must be like spiffe://example.org/ns/default/svc/billing";
-  throw new TypeError(`Cannot create connector as "tls.spiffeId" ${rule}: received ${describeValue(bad)}`);
+  const received = typeof bad === "string" ? JSON.stringify(describeAddress(bad)) : describeValue(bad);
+  throw new TypeError(`Cannot create connector as "tls.spiffeId" ${rule}: received ${received}`);
 }

@@ -147,10 +147,13 @@ interface CredentialNames {
 
 const optionNames: CredentialNames = { cert: "tls.cert", key: "tls.key", ca: "tls.ca" };
 
-function fileNames({ certFile, keyFile, caFile }: TlsCredentialOptions): CredentialNames {
+function fileNames({ cert, key, certFile, keyFile, caFile }: TlsCredentialOptions): CredentialNames {
+  // One that is missing is wanted in the way of the other.
+  const isCertFile = certFile !== undefined || (keyFile !== undefined && cert === undefined);
+  const isKeyFile = keyFile !== undefined || (certFile !== undefined && key === undefined);
   return {
-    cert: certFile === undefined ? optionNames.cert : "tls.certFile",
-    key: keyFile === undefined ? optionNames.key : "tls.keyFile",
+    cert: isCertFile ? "tls.certFile" : optionNames.cert,
+    key: isKeyFile ? "tls.keyFile" : optionNames.key,
     ca: caFile === undefined ? optionNames.ca : "tls.caFile",
   };
 }

@@ -4,6 +4,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { type Clock, sleep } from "../core/clock.ts";
 import { settledWithin, unlessAborted } from "../core/until-settled.ts";
+import type { TrackedCall } from "../grpc/server/call-tracker.ts";
 import type { Registration } from "../registry/registration.ts";
 import { lastWordsMs } from "./drain-signal.ts";
 import type { HealthStatus } from "./health-status.ts";
@@ -15,6 +16,8 @@ import { pauseInConsul } from "./service-registration.ts";
 /** What it is made of. */
 export interface MaintenanceParts {
   readonly reason: string;
+  /** Requests that are under way as it begins. */
+  readonly underWay: readonly TrackedCall[];
   readonly health: HealthStatus;
   readonly listener: Listener;
   readonly registration: Registration | undefined;
@@ -48,7 +51,7 @@ export class Maintenance {
   }
 
   async #drain(): Promise<DrainReport> {
-    const { reason, listener, registration, clock, options } = this.#parts;
+    const { reason, underWay, listener, registration, clock, options } = this.#parts;
     const { signal } = this.#ended;
     const sinceMs = clock.now();
     if (registration !== undefined) {
@@ -57,7 +60,6 @@ export class Maintenance {
     }
     this.isOut = true;
     const clients = listener.dismiss();
-    const atStart = clients.calls();
     await settledWithin(clients.left, options.graceMs, clock);
     const cut = new Set(clients.calls());
     const why = this.#parts.whyCut();
@@ -65,7 +67,7 @@ export class Maintenance {
     // By now every call has its status, or its handler's own last words: let them out.
     if (cut.size > 0) await settledWithin(clients.left, lastWordsMs, clock);
     clients.destroy();
-    const finished = atStart.filter((call) => !cut.has(call)).length;
+    const finished = underWay.filter((call) => !cut.has(call)).length;
     return { finished, cut: cut.size, tookMs: clock.now() - sinceMs };
   }
 }

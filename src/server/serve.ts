@@ -154,6 +154,7 @@ class RunningServer implements Server {
       throw new Error(`${noMaintenance} the server is leaving`);
     const maintenance = new Maintenance({
       reason,
+      underWay: this.#calls.all(),
       health: this.health,
       listener: this.#listener,
       registration: this.#registration,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, createClient } from "@connectrpc/connect";
+import { Code, createClient, createContextValues } from "@connectrpc/connect";
 import { createHttp2Connector } from "../../src/connector/http2-connector.ts";
 import { createNodeHttp2Connector } from "../../src/connector/node-http2-connector.ts";
 import type { SocketConnectorOptions } from "../../src/connector/socket-connector.ts";
@@ -10,6 +10,8 @@ import { callFate } from "../../src/core/call-fate.ts";
 import { createStaticResolver } from "../../src/resolver/static-resolver.ts";
 import { serve } from "../../src/server/serve.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
+import { waitForReady } from "../../src/transport/call/wait-for-ready.ts";
+import { callAttempts } from "../../src/transport/retry/call-attempts.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { rejection } from "../support/rejection.ts";
@@ -113,11 +115,14 @@ describe("maxPendingCallsPerEndpoint", () => {
     const { client, transport } = callerOf([a.url], limits, false);
     await using _ = transport;
     await client.unary({});
-    const taken = [client.unary({ delayMs: 50 }), client.unary({})];
+    const patient = createContextValues().set(waitForReady, true);
+    const taken = [client.unary({ delayMs: 100 }), client.unary({})];
     const error = await rejection(client.unary({}));
     assert.equal(error.code, Code.ResourceExhausted);
     assert.match(error.rawMessage, /takes no more calls now: 1 are under way, 1 wait/);
-    assert.equal(callFate(error), "unprocessed");
+    assert.deepEqual([callFate(error), callAttempts(error)], ["unprocessed", 0]);
+    const late = await rejection(client.unary({}, { timeoutMs: 30, contextValues: patient }));
+    assert.deepEqual([late.code, callFate(late), callAttempts(late)], [Code.DeadlineExceeded, "unprocessed", 0]);
     await Promise.all(taken);
   });
 });

@@ -162,7 +162,7 @@ const cases: Readonly<Record<string, Provoke>> = {
     return rejection(client.sayHello({ name: "x".repeat(5 * 1024 * 1024), num1: 1, num2: 2 }));
   },
 
-  "[resource_exhausted] 10000 calls are waiting for … already, and 10000 is the most": async () => {
+  "[resource_exhausted] 10000 calls wait already, and 10000 is the most: they are waiting for …": async () => {
     await using client = createHelloClient({ consul: `127.0.0.1:${await closedPort()}` });
     const leave = new AbortController();
     const waiting = Array.from({ length: 10_000 }, () => client.sayHello({}, { signal: leave.signal }));

@@ -355,7 +355,7 @@ test("serve() refuses certificates that contradict each other, or that no handsh
   for (const [tls, rule] of [
     [{}, '"tls" must have a certificate and its key, as cert and key, or as certFile and keyFile'],
     [{ cert }, '"tls.cert" and "tls.key" go together: received only one of them'],
-    [{ certFile }, '"tls.certFile" and "tls.key" go together: received only one of them'],
+    [{ certFile }, '"tls.certFile" and "tls.keyFile" go together: received only one of them'],
     [{ cert, key, certFile }, '"tls.cert" and "tls.certFile" say the same: received both'],
     [{ certFile: "", keyFile }, '"tls.certFile" must be the path of a file'],
     [{ certFile: keyFile, keyFile }, '"tls.certFile" must be a certificate in PEM'],

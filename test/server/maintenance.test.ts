@@ -262,8 +262,11 @@ describe("maintenance() with consul", () => {
     session.on("close", () => {
       isTold = true;
     });
+    const slow = echo(session, 50);
+    await until(() => server.stats().underWay === 1);
     const draining = server.maintenance("disks");
     await until(() => consul.count("maintenance") === 1);
+    assert.equal((await slow).trailers["grpc-status"], "0");
     const [instance] = [...consul.services.values()];
     assert.equal(instance?.maintenance, "disks");
     await clock.advance(1000);
@@ -273,7 +276,8 @@ describe("maintenance() with consul", () => {
     await clock.advance(2900);
     assert.equal((await echo(session)).trailers["grpc-status"], "0");
     assert.equal(isTold, false);
-    await advanceUntil(clock, draining);
+    // It ended while nobody had been asked to leave yet.
+    assert.equal((await advanceUntil(clock, draining)).finished, 1);
     assert.equal(isTold, true);
     assert.equal(server.registration?.state.type, "maintenance");
     // The heartbeats go on, and say what health said before.

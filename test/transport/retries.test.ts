@@ -332,7 +332,7 @@ function suite(hasCaller: boolean) {
       const { transport, client, seen, meet } = await start(["a", "b", "c"], few);
       meet("refused", "never-sent", "refused");
       const error = await rejection(client.unary({}));
-      assert.deepEqual([error.rawMessage, callFate(error), callAttempts(error)], ["refused", "unprocessed", 3]);
+      assert.deepEqual([error.rawMessage, callFate(error), callAttempts(error)], ["refused", "unprocessed", 2]);
       assert.equal(seen.length, 3);
       await transport.close();
     });
@@ -451,7 +451,8 @@ function suite(hasCaller: boolean) {
       if (end === "ok") {
         assert.equal(error, undefined, told);
       } else {
-        assert.equal(callAttempts(error), sent, told);
+        const neverSent = script.slice(0, sent).filter((meets) => meets === "never-sent").length;
+        assert.equal(callAttempts(error), sent - neverSent, told);
         const fate = callFate(error);
         const isRefusal = script[sent - 1] === "refused";
         assert.equal(fate, isRefusal && end === "answered" ? "maybe-processed" : end, told);

@@ -58,8 +58,7 @@ export function resolveOverload(options: OverloadOptions | undefined): ResolvedO
   if (typeof streamWeight !== "number" || !(streamWeight >= 0 && streamWeight <= 1)) {
     refuseOption("overload.streamWeight", "must be a number from 0 to 1", streamWeight, RangeError);
   }
-  if (!Array.isArray(exempt) || exempt.some((name) => typeof name !== "string")) {
-    refuseOption("overload.exempt", "must be a list of names", exempt);
-  }
+  const noNames = Array.isArray(exempt) ? exempt.filter((name) => typeof name !== "string") : [exempt];
+  if (noNames.length > 0) refuseOption("overload.exempt", "must be a list of names", noNames[0]);
   return { maxConcurrentCalls, maxQueued, queueTimeoutMs, streamWeight, exempt };
 }

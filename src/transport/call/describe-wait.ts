@@ -13,7 +13,7 @@ export function describeWait(state: PoolState, resolver: string, refusal?: unkno
     case "failing":
       return `waiting for a connection to ${instances(state.count)} of ${resolver}${because(state.error)}`;
     case "empty":
-      return `waiting for an instance: ${resolver} lists none${perhaps(state.why)}`;
+      return `waiting for an instance: ${listsNone(state, resolver)}`;
     case "ready":
       return `waiting for an instance of ${resolver} that takes the call${because(refusal)}`;
     case "connecting":
@@ -35,7 +35,7 @@ export function explainUnready(state: PoolState, resolver: string, refusal?: Con
       return unavailable(text, state.error);
     }
     case "empty":
-      return unavailable(`no instance to call: ${resolver} lists none${perhaps(state.why)}`, undefined);
+      return unavailable(`no instance to call: ${listsNone(state, resolver)}`, state.error);
     case "ready":
       return refusal ?? unavailable("the balancer picked no endpoint", undefined);
     case "closed":
@@ -53,8 +53,11 @@ function instances(count: number): string {
   return count === 1 ? "the one instance" : `any of the ${count} instances`;
 }
 
-function perhaps(why: string | undefined): string {
-  return why === undefined ? "" : `: ${why}`;
+function listsNone({ why, error }: PoolState & { type: "empty" }, resolver: string): string {
+  const perhaps = why === undefined ? "" : `: ${why}`;
+  return error === undefined
+    ? `${resolver} lists none${perhaps}`
+    : `${resolver} listed none${perhaps}, and cannot be asked now: ${describeError(error)}`;
 }
 
 function because(error: unknown): string {

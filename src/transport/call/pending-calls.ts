@@ -72,7 +72,7 @@ export class PendingCalls implements Deadlined {
   }
 
   #tooMuch(have: string, most: string): ConnectError {
-    const text = `${have} are ${this.#options.describeWait()} already, and ${most} is the most`;
+    const text = `${have} wait already, and ${most} is the most: they are ${this.#options.describeWait()}`;
     return markUnprocessed(new ConnectError(text, Code.ResourceExhausted));
   }
 }

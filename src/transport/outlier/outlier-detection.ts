@@ -3,7 +3,7 @@
 // https://github.com/grpc/proposal/blob/master/A50-xds-outlier-detection.md
 
 import type { PickResult } from "../../balancer/picker.ts";
-import { type CallFate, callFate } from "../../core/call-fate.ts";
+import { type CallFate, callFate, cutBy } from "../../core/call-fate.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Random } from "../../core/random.ts";
@@ -52,6 +52,8 @@ export class OutlierDetection {
   readonly #parts: OutlierDetectionParts;
   #options: ResolvedOutlierDetection | undefined;
   readonly #tracks = new Map<Watched, Track>();
+  /** Connections whose loss was counted. */
+  readonly #lost = new WeakSet<object>();
   /** Those that look bad, in the order in which they were found. */
   #bad: readonly Track[] = [];
   #isPanic = false;
@@ -142,7 +144,12 @@ export class OutlierDetection {
     if (verdict !== "fault") return;
     const isSilence = wasSilent(error, fate);
     // A connection that is lost takes all its calls along, and the next one is another matter.
-    if (fate !== "answered" && !isSilence && !track.isReady) {
+    const lost = cutBy(error);
+    if (lost !== undefined) {
+      if (this.#lost.has(lost)) return;
+      this.#lost.add(lost);
+    } else if (fate !== "answered" && !isSilence && !track.isReady) {
+      // Not every connector names it.
       if (track.isLossCounted) return;
       track.isLossCounted = true;
     }

@@ -98,6 +98,8 @@ export class ConnectionPool {
       onError: (error) => {
         this.#resolverError = error;
         if (this.state.type === "unresolved") this.#move({ type: "unresolved", error });
+        // Nobody waits for that.
+        else if (this.state.type === "empty") this.state = this.#empty();
       },
     });
   }
@@ -198,9 +200,9 @@ export class ConnectionPool {
     this.#reconcile();
   }
 
-  #whyEmpty(): { readonly why?: string } {
+  #empty(): PoolState {
     const why = this.#snapshot?.whyEmpty;
-    return why === undefined ? {} : { why };
+    return { type: "empty", error: this.#resolverError, ...(why === undefined ? {} : { why }) };
   }
 
   /** Whether nothing speaks against an endpoint: its connection vouches for it, or would if there were calls. */
@@ -283,7 +285,7 @@ export class ConnectionPool {
       return;
     }
     const count = this.#subchannels.size;
-    if (count === 0) this.#move({ type: "empty", ...this.#whyEmpty() });
+    if (count === 0) this.#move(this.#empty());
     else if (!this.#subchannels.isAny("connecting") && !this.#subchannels.isAny("ready"))
       this.#move({ type: "failing", count, error: this.#subchannels.newest()?.lastError });
     // Whoever waits goes on waiting.

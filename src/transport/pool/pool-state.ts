@@ -9,7 +9,7 @@ import type { Picker, PickResult } from "../../balancer/picker.ts";
  * - `ready`: pick. Where there is a `probe`, an endpoint that answered badly is to be tried: a unary call asks it first, with whether it may be
  *   made again should it fail, and goes where that says, once. It says undefined most of the time.
  * - `failing`: every endpoint's last attempt failed. `error` is the newest failure.
- * - `empty`: the resolver knows no endpoint. `why` is why that may not be the whole truth.
+ * - `empty`: the resolver knows no endpoint. `why` is why that may not be the whole truth; `error` is why it cannot be asked now.
  */
 export type PoolState =
   | { readonly type: "unresolved"; readonly error: unknown }
@@ -20,5 +20,5 @@ export type PoolState =
       readonly probe: ((mayRepeat: boolean) => PickResult | undefined) | undefined;
     }
   | { readonly type: "failing"; readonly count: number; readonly error: unknown }
-  | { readonly type: "empty"; readonly why?: string }
+  | { readonly type: "empty"; readonly why?: string; readonly error: unknown }
   | { readonly type: "closed" };

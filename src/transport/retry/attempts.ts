@@ -36,7 +36,7 @@ export interface AttemptsBeside {
 export class Attempts {
   /** Endpoints that are not to be picked: those where the call was, and those that refused it. */
   readonly tried: Set<string>;
-  /** Attempts that were handed to a connection. */
+  /** Attempts that were sent, as far as is known. */
   sent = 0;
   /** The last attempt's failure. */
   lastError: ConnectError | undefined = undefined;
@@ -77,6 +77,7 @@ export class Attempts {
   failed(endpointId: string, error: ConnectError, remainingMs: number | undefined): NextStep {
     this.tried.add(endpointId);
     this.lastError = error;
+    if (callFate(error) === "unprocessed" && !wasRefused(error)) this.sent--;
     if (isUnsendable(error)) return "fail";
     const step = callFate(error) === "unprocessed" ? this.#afterRefusal(endpointId, error) : this.#afterFailure(error);
     return typeof step === "number" && remainingMs !== undefined && step >= remainingMs ? "fail" : step;

@@ -9,8 +9,7 @@ export function markAttempts<E extends object>(error: E, count: number): E {
 }
 
 /**
- * How often the call that failed with `error` was handed to a connection, the first time included: 0 where it never was, as for a call that
- * waited in vain. Undefined for an error that is of no call of a balanced transport, or of a stream whose answer had begun.
+ * How often the call that failed with `error` was sent, the first time included: 0 where it never was, as for a call that waited in vain. Undefined for an error that is of no call of a balanced transport, or of a stream whose answer had begun.
  */
 export function callAttempts(error: unknown): number | undefined {
   return typeof error === "object" && error !== null ? attempts.get(error) : undefined;

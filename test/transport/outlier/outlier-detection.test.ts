@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { markAnswered } from "../../../src/core/call-fate.ts";
+import { markAnswered, markMaybeProcessed } from "../../../src/core/call-fate.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
 import { createWatchedFleet } from "../../support/watched-fleet.ts";
 
@@ -79,6 +79,21 @@ describe("OutlierDetection", () => {
     for (let i = 0; i < 4; i++) lose();
     assert.deepEqual(fleet.ejected(), []);
     lose();
+    assert.deepEqual(fleet.ejected(), ["a"]);
+    fleet.detection.close();
+  });
+
+  test("takes them for one failure, too, where its successor is there before they fail", () => {
+    const fleet = createWatchedFleet(["a", "b"]);
+    const loseAt = (connection: object) => {
+      for (let i = 0; i < 50; i++) {
+        const error = markMaybeProcessed(new ConnectError("lost", Code.Unavailable), connection);
+        fleet.detection.onCallFailed(fleet.of("a"), error, "maybe-processed");
+      }
+    };
+    for (let i = 0; i < 4; i++) loseAt({});
+    assert.deepEqual(fleet.ejected(), []);
+    loseAt({});
     assert.deepEqual(fleet.ejected(), ["a"]);
     fleet.detection.close();
   });

@@ -54,7 +54,11 @@ describe("status()", () => {
     });
     resolver.push([]);
     assert.equal(transport.status().state, "empty");
-    assert.match(transport.status().waitsFor ?? "", /lists none/);
+    assert.match(transport.status().waitsFor ?? "", /lists none$/);
+    resolver.fail(new Error("connection refused"));
+    assert.match(transport.status().waitsFor ?? "", /listed none, and cannot be asked now: connection refused$/);
+    resolver.push([]);
+    assert.match(transport.status().waitsFor ?? "", /lists none$/);
     resolver.push([a]);
     assert.equal(transport.status().state, "connecting");
     assert.match(transport.status().waitsFor ?? "", /waiting for a connection/);
