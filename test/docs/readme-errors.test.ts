@@ -155,6 +155,15 @@ const cases: Readonly<Record<string, Provoke>> = {
     return rejection(createClient(ThermometerService, transport).read({ room: "kitchen" }));
   },
 
+  "[canceled] the transport is closed": async () => {
+    const waiting = async () => {
+      await using client = createHelloClient({ consul: `127.0.0.1:${await closedPort()}` });
+      // Not awaited in here: the mistake.
+      return rejection(client.sayHello({}));
+    };
+    return waiting();
+  },
+
   "[resource_exhausted] message size 5242889 is larger than configured readMaxBytes 4194304": async (rename, stack) => {
     const { address } = await agent(rename, stack);
     await started(stack, { consul: address, graceMs: 100 });
