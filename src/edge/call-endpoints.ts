@@ -8,6 +8,7 @@ import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrp
 import type { PickResult } from "../balancer/picker.ts";
 import { callFate, markMaybeProcessed } from "../core/call-fate.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { FateOfAll } from "../core/fate-of-all.ts";
 import { onceStreamEnds, openedOnce, replayFirst, unlessRead } from "../transport/call/streams.ts";
 import type { ResolvedEdgeOptions } from "./edge-options.ts";
 import { type DiscoveryState, EndpointDiscovery } from "./endpoint-discovery.ts";
@@ -122,31 +123,36 @@ export function callEndpoints(options: ResolvedEdgeOptions, reach: EndpointReach
     }
   }
 
-  const explain = (error: unknown, call: PreparedCall) => explainDeadline(error, call, () => discovery.describeWait());
+  const explain = (error: unknown, call: PreparedCall, fate: FateOfAll) =>
+    explainDeadline(fate.told(ConnectError.from(error)), call, () => discovery.describeWait());
 
   return {
     async unary(method, signal, timeoutMs, header, message, contextValues) {
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, options);
+      const fate = new FateOfAll();
       return runUnaryCall({
         ...call.run,
         req: { ...call.request, stream: false, method, message },
-        next: ({ method, signal, header, message, contextValues }) =>
-          tryEndpoints(call, signal, async (transport, done) => {
+        next: ({ method, signal, header, message, contextValues }) => {
+          const answer = tryEndpoints(call, signal, async (transport, done) => {
             const remainingMs = call.deadline?.remainingMs();
             const response = await transport.unary(method, signal, remainingMs, header, message, contextValues);
             done();
             return response;
-          }),
-      }).catch((error) => explain(error, call));
+          });
+          return asked(fate, answer);
+        },
+      }).catch((error) => explain(error, call, fate));
     },
     async stream(method, signal, timeoutMs, header, input, contextValues) {
       const call = prepareCall({ method, signal, timeoutMs, header, contextValues }, options);
+      const fate = new FateOfAll();
       return runStreamingCall({
         ...call.run,
         req: { ...call.request, stream: true, method, message: openedOnce(input) },
         next: ({ method, signal, header, message, contextValues }) => {
           const { requests, isRepeatable } = repeatable(method, message);
-          return tryEndpoints(
+          const answer = tryEndpoints(
             call,
             signal,
             async (transport, done) => {
@@ -156,11 +162,19 @@ export function callEndpoints(options: ResolvedEdgeOptions, reach: EndpointReach
             },
             isRepeatable,
           );
+          return asked(fate, answer);
         },
-      }).catch((error) => explain(error, call));
+      }).catch((error) => explain(error, call, fate));
     },
     discovery: () => discovery.state,
   };
+}
+
+/** One time that interceptors asked for the call. */
+function asked<R>(fate: FateOfAll, answer: Promise<R>): Promise<R> {
+  fate.asked();
+  answer.catch((error) => fate.failedOnce(error));
+  return answer;
 }
 
 /** The caller's messages for any number of attempts, and whether there may be another: one message is kept, of more what was read is gone. */

@@ -50,6 +50,30 @@ for (const kind of connectorKinds) {
       await connection.close();
     });
 
+    test("makes connections whose streams leave nothing behind on a signal, and end with their deadline though nobody reads", async () => {
+      await using server = await startEchoServer("echo");
+      const connection = countedConnection(await connect(server));
+      const client = createClient(EchoService, connection.transport);
+      const { signal } = new AbortController();
+      const listeners = new Set<unknown>();
+      const { addEventListener, removeEventListener } = signal;
+      signal.addEventListener = (...args: [string, never, AddEventListenerOptions?]) => {
+        listeners.add(args[1]);
+        addEventListener.apply(signal, args);
+      };
+      signal.removeEventListener = (...args: [string, never]) => {
+        listeners.delete(args[1]);
+        removeEventListener.apply(signal, args);
+      };
+      for await (const _ of client.serverStream({ text: "a", count: 2 }, { signal }));
+      await until(() => listeners.size === 0);
+      const unread = client.serverStream({ text: "b", count: 100, delayMs: 20 }, { timeoutMs: 100 });
+      await unread[Symbol.asyncIterator]().next();
+      assert.equal(connection.counts.active, 1);
+      await until(() => connection.counts.active === 0);
+      await connection.close();
+    });
+
     test("makes connections that send a PING and say when it is answered", async () => {
       await using server = await startEchoServer("echo");
       const connection = await connect(server);

@@ -13,6 +13,7 @@ import { createBalancedTransport } from "../../src/transport/balanced-transport.
 import { waitForReady } from "../../src/transport/call/wait-for-ready.ts";
 import { callAttempts } from "../../src/transport/retry/call-attempts.ts";
 import { EchoService } from "../gen/lictor/test/v1/echo_pb.ts";
+import { connectorKinds } from "../support/connector-kinds.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { rejection } from "../support/rejection.ts";
 
@@ -126,6 +127,42 @@ describe("maxPendingCallsPerEndpoint", () => {
     await Promise.all(taken);
   });
 });
+
+for (const kind of connectorKinds)
+  test(`an answer that is larger than the service config has it ends the call at its server, over ${kind.name}()`, async () => {
+    let sent = 0;
+    let aborted = false;
+    const server = serve({
+      routes: (router) => {
+        router.service(EchoService, {
+          async *serverStream(_, { signal }) {
+            signal.addEventListener("abort", () => {
+              aborted = true;
+            });
+            for (; !signal.aborted; sent++) {
+              yield { text: "x".repeat(sent === 2 ? 5000 : 1) };
+              await pause(5);
+            }
+          },
+        });
+      },
+      drainMarginMs: 0,
+      graceMs: 0,
+    });
+    await using _ = server;
+    const { port } = await server.ready;
+    await using transport = createBalancedTransport({
+      resolver: createStaticResolver([`http://127.0.0.1:${port}`]),
+      connector: kind.create(),
+      serviceConfig: { methodConfig: [{ name: [{}], maxResponseMessageBytes: 1000 }] },
+    });
+    const read = async () => {
+      for await (const _ of createClient(EchoService, transport).serverStream({}));
+    };
+    assert.match((await rejection(read())).rawMessage, /maxResponseMessageBytes 1000$/);
+    await eventually("the handler is told", () => aborted);
+    await eventually("nothing is under way", () => transport.status().endpoints[0]?.calls.active === 0);
+  });
 
 describe("limits per endpoint", () => {
   test("are refused where they are no counts", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { callFate } from "../../src/core/call-fate.ts";
+import { callFate, markAnswered } from "../../src/core/call-fate.ts";
 import { createManualClock } from "../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../src/transport/balanced-transport.ts";
 import { callAttempts } from "../../src/transport/retry/call-attempts.ts";
@@ -38,6 +38,7 @@ async function setUp(behaviours: Readonly<Record<string, FakeBehaviour>>, config
   }
   return {
     clock,
+    transport,
     client,
     connections,
     /** Calls that each endpoint has had, in the order of their names. */
@@ -52,6 +53,22 @@ async function setUp(behaviours: Readonly<Record<string, FakeBehaviour>>, config
 }
 
 describe("createBalancedTransport() with a hedging policy", () => {
+  test("ends a call that a server has put off for long, when the transport is closed", async () => {
+    await using fleet = await setUp({ a: "answer", b: "answer" });
+    const later = { "grpc-retry-pushback-ms": "4000000" };
+    for (const { transport } of fleet.connections) {
+      transport.unary = async () => {
+        throw markAnswered(new ConnectError("later", Code.Unavailable, later));
+      };
+    }
+    const ended = rejection(fleet.client.unary({}));
+    await fleet.clock.advance(10);
+    const closed = fleet.transport.close();
+    await fleet.clock.advance(10);
+    assert.equal((await ended).code, Code.Canceled);
+    await closed;
+  });
+
   test("sends a call that is not answered to another endpoint, and takes the first answer", async () => {
     await using fleet = await setUp({ a: "hang", b: "hang", c: "hang" });
     const [a, b, c] = fleet.connections;

@@ -8,6 +8,8 @@ import { abortError } from "../../core/abort-error.ts";
 import type { CallSignal } from "../../core/call-signal.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Deadlined, DeadlineQueue } from "../../core/deadline-queue.ts";
+import { FateOfAll } from "../../core/fate-of-all.ts";
+import { callAttempts, markAttempts } from "../retry/call-attempts.ts";
 import type { ReplayLimits } from "../retry/stream-requests.ts";
 
 /** What the calls of a transport have in common. */
@@ -38,6 +40,7 @@ export class CallScope implements Deadlined, CallSignal {
   attempts = 0;
   /** What an interceptor has put in the place of the request's signal. */
   givenSignal: AbortSignal | undefined = undefined;
+  readonly fate: FateOfAll = new FateOfAll();
   readonly #surroundings: CallSurroundings;
   readonly #caller: AbortSignal | undefined;
   readonly #timeoutMs: number | undefined;
@@ -159,7 +162,13 @@ export class CallScope implements Deadlined, CallSignal {
     const told = this.#state === "aborted" ? this.abortError : ConnectError.from(error);
     if (this.#state === "open") this.#finish("ended", told);
     this.#release();
-    return told;
+    return this.#told(told);
+  }
+
+  /** What to tell of an error: whose fate may be that of one time only that interceptors asked for the call. */
+  #told(error: ConnectError): ConnectError {
+    const told = this.fate.told(error);
+    return told === error ? told : markAttempts(told, callAttempts(error) ?? 0);
   }
 
   onDeadline(): void {
@@ -176,7 +185,7 @@ export class CallScope implements Deadlined, CallSignal {
   #abort(reason: unknown): void {
     if (this.#state !== "open") return;
     // One turn of the event loop for interceptors that clean up, or know an answer all the same.
-    this.#cancelCut = this.#surroundings.clock.schedule(0, () => this.#reject?.(this.abortError));
+    this.#cancelCut = this.#surroundings.clock.schedule(0, () => this.#reject?.(this.#told(this.abortError)));
     this.#finish("aborted", reason);
   }
 

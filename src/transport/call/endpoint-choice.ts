@@ -141,8 +141,8 @@ export class EndpointChoice {
         signal,
         endsWith: "any change",
         delayMs,
-        // A scope's own deadline aborts the signal, and says what it waited for.
-        patienceMs: scope !== undefined && untilMs !== undefined ? undefined : (untilMs ?? call.giveUpMs) - nowMs,
+        // Also where a scope has a deadline: the call's may be the service config's, and its signal an interceptor's own.
+        patienceMs: (untilMs ?? call.giveUpMs) - nowMs,
         giveUp: () => this.#gaveUp(call),
       });
     } finally {

@@ -49,6 +49,7 @@ export function interceptUnary<I extends DescMessage, O extends DescMessage>(
       // The request is not asked for its own signal: that would make one.
       const signal = request === first ? scope.givenSignal : request.signal;
       const { method, header, message, contextValues } = request;
+      scope.fate.asked();
       try {
         return placement.unary(method, signal, undefined, headersInit(header), message, contextValues, scope);
       } catch (error) {
@@ -83,7 +84,9 @@ export function interceptStream<I extends DescMessage, O extends DescMessage>(
         message: messages,
       },
       next: ({ method, signal, header, message, contextValues }) => {
-        const sending = new StreamSending<I, O>(placement, method, headersInit(header), message, contextValues, false);
+        scope.fate.asked();
+        const requests = withoutEnd(message);
+        const sending = new StreamSending<I, O>(placement, method, headersInit(header), requests, contextValues, true);
         return placement.stream(sending, signal, undefined, scope);
       },
     });
@@ -145,4 +148,17 @@ function applyInterceptors<Fn>(next: Fn, interceptors: readonly Interceptor[]): 
   let call = next as Parameters<Interceptor>[0];
   for (let i = interceptors.length - 1; i >= 0; i--) call = interceptors[i]?.(call) ?? call;
   return call as Fn;
+}
+
+/** Connect ends the messages of a call itself, through its interceptors. */
+function withoutEnd<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+  let iterator: AsyncIterator<T> | undefined;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next() {
+        iterator ??= messages[Symbol.asyncIterator]();
+        return iterator.next();
+      },
+    }),
+  };
 }

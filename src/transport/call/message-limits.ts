@@ -48,14 +48,20 @@ export async function* sized<Desc extends DescMessage>(
   }
 }
 
-/** The same answers, up to the first that is too large: that throws. */
+/** The same answers, up to the first that is too large: that throws. `giveUp` ends the call: not every transport's messages have a `return`. */
 export async function* sizedAnswers<Desc extends DescMessage>(
   messages: AsyncIterable<MessageShape<Desc>>,
   desc: Desc,
   maxBytes: number,
+  giveUp: (error: unknown) => void,
 ): AsyncGenerator<MessageShape<Desc>> {
   for await (const message of messages) {
-    demandResponseSize(desc, message, maxBytes);
+    try {
+      demandResponseSize(desc, message, maxBytes);
+    } catch (error) {
+      giveUp(error);
+      throw error;
+    }
     yield message;
   }
 }

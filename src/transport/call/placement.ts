@@ -121,6 +121,7 @@ export class Placement implements CallSurroundings {
             const isGivenUp = callSignal?.aborted === true && (callSignal === scope || isForeign(error, callSignal));
             const told = isGivenUp ? givenUp(callSignal, scope) : error;
             attempts.told(told, signal === undefined ? scope?.sharedReason : signal.reason, isGivenUp);
+            scope?.fate.failedOnce(told);
             return told === error ? undefined : Promise.reject(told);
           }
           this.#logRepeat(method, id, attempts, step);
@@ -168,6 +169,7 @@ export class Placement implements CallSurroundings {
       const told = signal?.aborted ? givenUp(signal, scope) : ConnectError.from(error);
       const shared = givenSignal === undefined ? scope?.sharedReason : givenSignal.reason;
       call.attempts.told(told, shared, signal?.aborted ?? false);
+      scope?.fate.failedOnce(told);
       sending.failed(told);
       throw told;
     } finally {
@@ -243,7 +245,7 @@ export class Placement implements CallSurroundings {
         policy,
         sending,
         signal: call.signal,
-        clock: this.clock,
+        clock: { now: () => this.clock.now(), schedule: (delayMs, run) => this.#scheduleUntilClosed(delayMs, run) },
         throttle: this.#throttle,
         random: this.#options.random,
         attempts: call.attempts,
@@ -257,6 +259,27 @@ export class Placement implements CallSurroundings {
     } finally {
       first?.done({ latencyMs: 0 });
     }
+  }
+
+  /** As the clock's `schedule`, but runs at once when the transport is closed. */
+  #scheduleUntilClosed(delayMs: number, run: () => void): () => void {
+    let stopListening = (): void => {};
+    const cancelTimer = this.clock.schedule(delayMs, () => {
+      stopListening();
+      run();
+    });
+    const listen = (): void => {
+      stopListening = this.#pool.onceChanged(() => {
+        if (this.#pool.state.type !== "closed") return listen();
+        cancelTimer();
+        run();
+      });
+    };
+    listen();
+    return () => {
+      stopListening();
+      cancelTimer();
+    };
   }
 
   /** The first calls wait for a service config that is on its way, as their endpoints do (see config-first.ts). */

@@ -142,10 +142,11 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
   readonly #surroundings: CallSurroundings;
   readonly #header: HeadersInit | undefined;
   readonly #source: AsyncIterable<MessageInitShape<I>>;
-  readonly #requests: StreamRequests<MessageInitShape<I>>;
+  #kept: StreamRequests<MessageInitShape<I>> | undefined;
   readonly #endsRequests: boolean;
   #signal: AbortSignal | undefined;
   #untilMs: number | undefined;
+  #giveUp: (error: unknown) => void = () => {};
   #maxRequestBytes: number | undefined;
   #maxResponseBytes: number | undefined;
 
@@ -164,8 +165,14 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
     this.#surroundings = surroundings;
     this.#header = header;
     this.#source = requests;
-    this.#requests = kept ?? streamRequests(method, requests, surroundings.replayLimits(method));
+    this.#kept = kept;
     this.#endsRequests = endsRequests;
+  }
+
+  /** Made when first asked for: by then the service config is known, which says how much is kept. */
+  get #requests(): StreamRequests<MessageInitShape<I>> {
+    this.#kept ??= streamRequests(this.method, this.#source, this.#surroundings.replayLimits(this.method));
+    return this.#kept;
   }
 
   byteLength(): number {
@@ -186,10 +193,14 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
     const { clock } = this.#surroundings;
     if (timeoutMs !== undefined) this.#untilMs = clock.now() + timeoutMs;
     const ownMs = attempt.timeoutMs;
-    if (ownMs === undefined) return this.#send(transport, signal, timeoutMs, attempt);
-    // Of an attempt's own time, which ends with the answer's headers, only its signal can tell.
+    if (ownMs === undefined && this.#maxResponseBytes === undefined) {
+      return this.#send(transport, signal, timeoutMs, attempt);
+    }
+    // Of an attempt's own time, which ends with the answer's headers, only its signal can tell, and of an answer that is too large.
     const controller = new AbortController();
+    this.#giveUp = (error) => controller.abort(error);
     const both = signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]);
+    if (ownMs === undefined) return this.#send(transport, both, timeoutMs, attempt);
     const cancel = clock.schedule(ownMs, () => controller.abort(attemptTimedOut(ownMs)));
     try {
       return await this.#send(transport, both, timeoutMs, attempt);
@@ -224,7 +235,8 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
     if (this.#untilMs !== undefined) deadlines.add(end, this.#untilMs - clock.now());
     const maxBytes = this.#maxResponseBytes;
     const { message } = response;
-    const messages = maxBytes === undefined ? message : sizedAnswers(message, this.method.output, maxBytes);
+    const messages =
+      maxBytes === undefined ? message : sizedAnswers(message, this.method.output, maxBytes, this.#giveUp);
     // Not a copy: its header and trailer may be made when somebody looks at them.
     return Object.assign(response, { message: tellOfEnd(messages, end) });
   }

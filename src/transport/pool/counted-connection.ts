@@ -3,6 +3,7 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { CallSignal } from "../../core/call-signal.ts";
+import { type Clock, maxTimerMs, systemClock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { tellOfEnd } from "../call/streams.ts";
 import type { CallCounts, Connection, ConnectionState, UnaryCaller } from "../connector.ts";
@@ -29,12 +30,12 @@ class CountedConnection implements Connection {
   readonly ping?: (onAnswer: () => void) => void;
   readonly #connection: Connection;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, clock: Clock) {
     const counts = new Counts();
     this.#connection = connection;
     this.endpoint = connection.endpoint;
     this.counts = counts;
-    this.transport = countedTransport(connection.transport, counts);
+    this.transport = countedTransport(connection.transport, counts, clock);
     const { caller } = connection;
     if (caller !== undefined) this.caller = countedCaller(caller, counts);
     if (connection.ping !== undefined) this.ping = (onAnswer) => connection.ping?.(onAnswer);
@@ -58,12 +59,17 @@ class CountedConnection implements Connection {
 }
 
 /** The connection itself where it counts, else one around it that does. */
-export function countedConnection(connection: Connection): Connection & { readonly counts: CallCounts } {
+export function countedConnection(
+  connection: Connection,
+  clock: Clock = systemClock,
+): Connection & { readonly counts: CallCounts } {
   const { counts } = connection;
-  return counts === undefined ? new CountedConnection(connection) : (connection as Connection & { counts: CallCounts });
+  return counts === undefined
+    ? new CountedConnection(connection, clock)
+    : (connection as Connection & { counts: CallCounts });
 }
 
-function countedTransport(transport: Transport, counts: Counts): Transport {
+function countedTransport(transport: Transport, counts: Counts, clock: Clock): Transport {
   return {
     unary(...call) {
       begin(counts);
@@ -78,15 +84,22 @@ function countedTransport(transport: Transport, counts: Counts): Transport {
         counts.active--;
         throw error;
       }
+      const signal = call[1];
+      const onAbort = () => end(signal?.reason);
       let isOver = false;
       const end = (error?: unknown) => {
         if (isOver) return;
         isOver = true;
+        signal?.removeEventListener("abort", onAbort);
+        cancel?.();
         counts.active--;
         if (error === undefined) counts.ok++;
       };
       // Whoever gives up need not read on.
-      call[1]?.addEventListener("abort", () => end(call[1]?.reason), { once: true });
+      signal?.addEventListener("abort", onAbort);
+      const [, , timeoutMs = 0] = call;
+      const late = () => end(new Error("the deadline has passed"));
+      const cancel = timeoutMs > 0 ? clock.schedule(Math.min(timeoutMs, maxTimerMs), late) : undefined;
       // Not a copy: its header and trailer may be made when somebody looks at them.
       return Object.assign(response, { message: tellOfEnd(response.message, { end }) }) as never;
     },

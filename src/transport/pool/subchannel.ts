@@ -153,6 +153,7 @@ export class Subchannel {
       this.#options.connector(this.endpoint, {
         onState: (state) => this.#onConnectionState(connection, state),
       }),
+      this.#options.clock,
     );
     this.#connection = connection;
     connection.connect();

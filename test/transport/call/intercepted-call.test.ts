@@ -13,12 +13,14 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
+import { callFate, markAnswered } from "../../../src/core/call-fate.ts";
 import { createManualClock } from "../../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../../src/transport/balanced-transport.ts";
 import { EchoService } from "../../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../../support/endpoints.ts";
 import { createFakeConnector } from "../../support/fake-connector.ts";
 import { rejection } from "../../support/rejection.ts";
+import { startScripted } from "../../support/scripted-calls.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
 
@@ -109,6 +111,78 @@ function suite(kind: string) {
       assert.equal(calls(), 2);
       assert.deepEqual(order, ["outer", "inner", "inner again", "outer again"]);
       await close();
+    });
+
+    test("says of a call that was asked for twice what became of both times", async () => {
+      const again: Interceptor = (next) => async (request) => {
+        try {
+          return await next(request);
+        } catch {
+          for (const connection of fake.opened) connection.behaviour = "refuse";
+          return next(request);
+        }
+      };
+      const { fake, client, clock, close } = await setUp(again);
+      for (const connection of fake.opened) connection.behaviour = "reset";
+      const failed = rejection(client.unary({}, { timeoutMs: 500 }));
+      await clock.advance(500);
+      assert.equal(callFate(await failed), "maybe-processed");
+      // Without anybody who may have run it, as ever.
+      for (const connection of fake.opened) connection.behaviour = "refuse";
+      const refused = rejection(client.unary({}, { timeoutMs: 500 }));
+      await clock.advance(500);
+      assert.equal(callFate(await refused), "unprocessed");
+      await close();
+    });
+
+    test("does not send a call after its deadline whose signal is the interceptor's own", async () => {
+      const own: Interceptor = (next) => (request) => next({ ...request, signal: new AbortController().signal });
+      const { clock, fake, client, calls, close } = await setUp(own);
+      for (const { id } of endpoints) {
+        // Its connection breaks, and the next one does not come about.
+        fake.of(id).lose();
+        fake.of(id).lose();
+      }
+      const late = rejection(client.unary({}, { timeoutMs: 200 }));
+      await clock.advance(200);
+      assert.equal((await late).code, Code.DeadlineExceeded);
+      await clock.advance(1000);
+      for (const { id } of endpoints) fake.of(id).becomeReady();
+      await clock.advance(1000);
+      assert.equal(calls(), 0);
+      await close();
+    });
+
+    test("lets go what was kept of a client stream that has failed", async () => {
+      const { interceptor } = spy();
+      const retryPolicy = { maxAttempts: 2, initialBackoff: "0.01s", maxBackoff: "0.01s", backoffMultiplier: 1 };
+      const policy = { ...retryPolicy, retryableStatusCodes: ["UNAVAILABLE"] };
+      const serviceConfig = { methodConfig: [{ name: [{}], retryPolicy: policy }] };
+      const ids = endpoints.map(({ id }) => id);
+      const options = { serviceConfig, interceptors: [interceptor] };
+      const { clock, fake, client, transport } = await startScripted(ids, options, hasCaller);
+      async function* messages() {
+        yield { text: "x".repeat(900 * 1024) };
+        yield { text: "end" };
+      }
+      let attempts = 0;
+      let code = Code.NotFound;
+      for (const connection of fake.opened) {
+        connection.transport.stream = async (_method, _signal, _timeoutMs, _header, input) => {
+          attempts++;
+          await input[Symbol.asyncIterator]().next();
+          throw markAnswered(new ConnectError("no", code));
+        };
+      }
+      // Together more than all that streams may keep.
+      for (let i = 0; i < 25; i++) await rejection(client.clientStream(messages()));
+      attempts = 0;
+      code = Code.Unavailable;
+      const failed = rejection(client.clientStream(messages()));
+      await clock.advance(100);
+      await failed;
+      assert.equal(attempts, 2);
+      await transport.close();
     });
 
     test("shows them a whole message, the header, the context values and a URL that names no endpoint", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { markAnswered } from "../../../src/core/call-fate.ts";
 import { silentLogger } from "../../../src/core/logger.ts";
 import { createManualClock } from "../../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../../src/transport/balanced-transport.ts";
@@ -162,5 +163,55 @@ describe("createBalancedTransport() with a service config", () => {
     await transport.close();
     assert.equal(source.listeners, 0);
     assert.match((await rejection(client.unary({}))).message, /closed/);
+  });
+
+  test("holds calls to the timeout of a config that came after they began, with interceptors and without", async () => {
+    const pass: Interceptor = (next) => (request) => next(request);
+    for (const interceptors of [[], [pass]]) {
+      const clock = createManualClock();
+      const source = createHandConfig();
+      const { connector } = createFakeConnector(clock);
+      const resolver = createHandResolver([endpoint("a")]);
+      const transport = createBalancedTransport({ resolver, connector, clock, interceptors, serviceConfig: source });
+      const late = rejection(createClient(EchoService, transport).unary({}));
+      await clock.advance(50);
+      source.push(short);
+      await clock.advance(149);
+      assert.equal(transport.status().pendingCalls, 1);
+      await clock.advance(1);
+      assert.equal((await late).code, Code.DeadlineExceeded);
+      await transport.close();
+    }
+  });
+
+  test("keeps as much of a stream that waited for the config as that asks for", async () => {
+    const clock = createManualClock();
+    const source = createHandConfig();
+    const { connector, of, opened } = createFakeConnector(clock);
+    const resolver = createHandResolver([endpoint("a")]);
+    const transport = createBalancedTransport({ resolver, connector, clock, settleMs: 0, serviceConfig: source });
+    async function* messages() {
+      // More than is kept of a stream that may not run twice.
+      yield { text: "x".repeat(200 * 1024) };
+      yield { text: "end" };
+    }
+    const failed = rejection(createClient(EchoService, transport).clientStream(messages()));
+    await clock.advance(50);
+    const retryPolicy = { maxAttempts: 2, initialBackoff: "0.01s", maxBackoff: "0.01s", backoffMultiplier: 1 };
+    const policy = { ...retryPolicy, retryableStatusCodes: ["UNAVAILABLE"] };
+    source.push({ methodConfig: [{ name: [{}], retryPolicy: policy }] });
+    let attempts = 0;
+    for (const connection of opened) {
+      connection.transport.stream = async (_method, _signal, _timeoutMs, _header, input) => {
+        attempts++;
+        await input[Symbol.asyncIterator]().next();
+        throw markAnswered(new ConnectError("no", Code.Unavailable));
+      };
+    }
+    of("a").becomeReady();
+    await clock.advance(100);
+    assert.equal((await failed).code, Code.Unavailable);
+    assert.equal(attempts, 2);
+    await transport.close();
   });
 });
