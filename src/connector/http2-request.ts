@@ -9,6 +9,7 @@ import {
   type UniversalClientRequest,
   type UniversalClientResponse,
 } from "@connectrpc/connect/protocol";
+import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { markMaybeProcessed, markUnprocessed, markUnsendable } from "../core/call-fate.ts";
 import { fitGrpcTimeout } from "../core/grpc-timeout.ts";
 import { toFields } from "../grpc/metadata.ts";
@@ -27,6 +28,8 @@ export interface Http2RequestContext {
   readonly session: http2.ClientHttp2Session;
   /** Names the peer in errors. */
   readonly url: string;
+  /** The clock's time, in milliseconds. */
+  now(): number;
   /** The last stream that the peer's GOAWAY said it may have processed; undefined without a GOAWAY. */
   goawayLastId(): number | undefined;
   /** Whether the connection is on its way out: GOAWAY was received, or `drain()` called. */
@@ -79,6 +82,11 @@ export function sendHttp2Request(
       reject(refusedHeader(error) ?? markUnprocessed(brokenOff(context, error), "never-sent", context.session));
       return;
     }
+    const { timeoutMs = Number.POSITIVE_INFINITY } = parseTimeout(
+      request.header.get("grpc-timeout"),
+      Number.POSITIVE_INFINITY,
+    );
+    const dueMs = context.now() + timeoutMs;
     const body = new StreamBody(stream);
     stream.on("data", () => context.onHeard());
     const trailer = new Headers();
@@ -125,7 +133,7 @@ export function sendHttp2Request(
       context.onClosed();
       if (isComplete) body.end();
       // A lost connection closes its streams before itself on some runtimes: one turn later it is plain which of the two happened.
-      else setImmediate(() => fail(explainClose(stream, context, isAnswered, streamError)));
+      else setImmediate(() => fail(explainClose(stream, context, { isAnswered, dueMs, error: streamError })));
     });
     void sendBody(request.body, stream);
   });
@@ -135,8 +143,7 @@ export function sendHttp2Request(
 function explainClose(
   stream: http2.ClientHttp2Stream,
   context: Http2RequestContext,
-  isAnswered: boolean,
-  error: unknown,
+  { isAnswered, dueMs, error }: { readonly isAnswered: boolean; readonly dueMs: number; readonly error: unknown },
 ): ConnectError {
   const lastId = context.goawayLastId();
   const wasNeverSent = stream.id === undefined;
@@ -155,6 +162,10 @@ function explainClose(
     return lost(context, error ?? new Error("the connection was lost during the call"));
   }
   if (hasNoCode) return new ConnectError(`${context.url} ended the call without a status`, Code.Internal);
+  // The peer's clock may be the faster one.
+  if (stream.rstCode === NGHTTP2_CANCEL && context.now() >= dueMs) {
+    return new ConnectError("the operation timed out", Code.DeadlineExceeded, undefined, undefined, error);
+  }
   const name = errorCodeName(stream.rstCode);
   const code = resetCodes[name] ?? Code.Internal;
   return new ConnectError(`${context.url} reset the call with ${name}`, code, undefined, undefined, error);

@@ -235,6 +235,7 @@ class NodeHttp2Connection implements Connection {
     return sendHttp2Request(request, {
       session,
       url: this.endpoint.url,
+      now: () => this.#options.clock.now(),
       goawayLastId: () => this.#goawayLastId,
       isLeaving: () => this.state.type !== "ready",
       lostReason: () => this.#reason,

@@ -529,6 +529,27 @@ for (const kind of connectorKinds)
   });
 
 describe("createNodeHttp2Connector()", () => {
+  test("takes CANCEL behind the deadline for its passing: the peer's clock may be the faster one", async () => {
+    const kind = connectorKinds.find(({ name }) => name === "createNodeHttp2Connector");
+    assert.ok(kind);
+    const cancel = Uint8Array.of(0, 0, 0, 8);
+    for (const [passedMs, code] of [
+      [59_000, Code.Canceled],
+      [60_000, Code.DeadlineExceeded],
+    ] as const) {
+      const clock = createManualClock();
+      const peer = await startFramePeer((id) => {
+        void clock.advance(passedMs);
+        return frame(3, 0, id, cancel);
+      });
+      const { client, connection } = await openReady(kind, peer.url, { clock });
+      const error = await rejection(client.unary({}, { timeoutMs: 60_000 }));
+      assert.deepEqual([error.code, callFate(error)], [code, "maybe-processed"]);
+      await connection.close();
+      await peer.close();
+    }
+  });
+
   test("refuses options that only createHttp2Connector has", () => {
     const { connectTimeoutMs, ...others } = {
       connectTimeoutMs: 1000,
