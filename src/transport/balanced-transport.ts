@@ -7,6 +7,7 @@ import { roundRobin } from "../balancer/round-robin.ts";
 import { type BackoffOptions, createBackoff } from "../core/backoff.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { deadlineQueueOf } from "../core/deadline-queue.ts";
+import { describeValue } from "../core/describe-value.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { emptyGraceMs } from "../resolver/empty-grace.ts";
@@ -96,7 +97,7 @@ export interface BalancedTransport extends Transport {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Creates a transport over the endpoints of `resolver`. Throws RangeError on options outside their range, ServiceConfigError on a bad `serviceConfig`. */
+/** Creates a transport over the endpoints of `resolver`. Throws RangeError or TypeError on bad options, ServiceConfigError on a bad `serviceConfig`. */
 export function createBalancedTransport(options: BalancedTransportOptions): BalancedTransport {
   const resolved = resolveOptions(options);
   const { clock } = resolved;
@@ -182,6 +183,12 @@ function resolveOptions(options: BalancedTransportOptions) {
     if (typeof resolved[name] !== "number" || !(resolved[name] >= 0)) {
       throw new RangeError(`Cannot create transport as "${name}" must be >= 0: received ${resolved[name]}`);
     }
+  }
+  for (const name of ["waitForReady", "retry"] as const) {
+    if (typeof resolved[name] === "boolean") continue;
+    throw new TypeError(
+      `Cannot create transport as "${name}" must be true or false: received ${describeValue(resolved[name])}`,
+    );
   }
   const shrinkHold = resolveShrinkHold(options.shrinkHold, resolved.emptyGraceMs);
   checkDefaultTimeout(resolved.defaultTimeoutMs);

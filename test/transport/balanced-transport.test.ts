@@ -722,6 +722,8 @@ function suite(kind: string) {
       const resolver = createHandResolver([]);
       assert.throws(() => createBalancedTransport({ resolver, connector, waitTimeoutMs: -1 }), RangeError);
       assert.throws(() => createBalancedTransport({ resolver, connector, settleMs: Number.NaN }), RangeError);
+      assert.throws(() => createBalancedTransport({ resolver, connector, retry: 3 as never }), TypeError);
+      assert.throws(() => createBalancedTransport({ resolver, connector, waitForReady: "no" as never }), TypeError);
       assert.throws(() => createBalancedTransport({ resolver, connector, closeGraceMs: "5" as never }), RangeError);
       for (const defaultTimeoutMs of [0, -5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
         assert.throws(() => createBalancedTransport({ resolver, connector, defaultTimeoutMs }), RangeError);
