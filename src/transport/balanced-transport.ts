@@ -134,7 +134,7 @@ export function createBalancedTransport(options: BalancedTransportOptions): Bala
           const settings = { signal, timeoutMs: limitMs, header, contextValues };
           return interceptStream(placement, interceptors, method, input, settings);
         }
-        const sending = new StreamSending(placement, method, header, input, contextValues, true);
+        const sending = new StreamSending(placement, method, header, input, contextValues);
         return placement.stream(sending, signal, limitMs, undefined);
       } catch (error) {
         return Promise.reject(ConnectError.from(error));

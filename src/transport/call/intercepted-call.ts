@@ -86,7 +86,7 @@ export function interceptStream<I extends DescMessage, O extends DescMessage>(
       next: ({ method, signal, header, message, contextValues }) => {
         scope.fate.asked();
         const requests = withoutEnd(message);
-        const sending = new StreamSending<I, O>(placement, method, headersInit(header), requests, contextValues, true);
+        const sending = new StreamSending<I, O>(placement, method, headersInit(header), requests, contextValues);
         return placement.stream(sending, signal, undefined, scope);
       },
     });

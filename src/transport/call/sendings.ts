@@ -150,14 +150,13 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
   #maxRequestBytes: number | undefined;
   #maxResponseBytes: number | undefined;
 
-  /** `endsRequests`: the caller's messages are to be ended with the call, as nobody else does. `kept`: them as another sending keeps them. */
+  /** `kept`: the caller's messages as another sending keeps them, which ends them with the call. */
   constructor(
     surroundings: CallSurroundings,
     method: DescMethodStreaming<I, O>,
     header: HeadersInit | undefined,
     requests: AsyncIterable<MessageInitShape<I>>,
     contextValues: ContextValues | undefined,
-    endsRequests: boolean,
     kept?: StreamRequests<MessageInitShape<I>>,
   ) {
     this.method = method;
@@ -166,7 +165,7 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
     this.#header = header;
     this.#source = requests;
     this.#kept = kept;
-    this.#endsRequests = endsRequests;
+    this.#endsRequests = kept === undefined;
   }
 
   /** Made when first asked for: by then the service config is known, which says how much is kept. */
@@ -252,15 +251,7 @@ export class StreamSending<I extends DescMessage, O extends DescMessage> impleme
 
   lane(onChosen: () => void): StreamSending<I, O> {
     const kept = this.#requests.lane(onChosen);
-    return new StreamSending(
-      this.#surroundings,
-      this.method,
-      this.#header,
-      this.#source,
-      this.contextValues,
-      false,
-      kept,
-    );
+    return new StreamSending(this.#surroundings, this.method, this.#header, this.#source, this.contextValues, kept);
   }
 
   laneEnded(error: unknown): void {
