@@ -117,7 +117,7 @@ describe("maxPendingCallsPerEndpoint", () => {
     await using _ = transport;
     await client.unary({});
     const patient = createContextValues().set(waitForReady, true);
-    const taken = [client.unary({ delayMs: 100 }), client.unary({})];
+    const taken = [client.unary({ delayMs: 500 }), client.unary({})];
     const error = await rejection(client.unary({}));
     assert.equal(error.code, Code.ResourceExhausted);
     assert.match(error.rawMessage, /takes no more calls now: 1 are under way, 1 wait/);

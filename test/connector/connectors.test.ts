@@ -123,10 +123,11 @@ for (const kind of connectorKinds)
         });
         const failed = rejection(client.unary({ delayMs: 60_000 }));
         await eventually("the call arrives", () => server.calls === 1);
-        const sent = proxy.counts.toServerBytes;
+        const { toServerBytes: sent, toClientBytes: received } = proxy.counts;
         await clock.advance(12_500);
         // One PING: RFC 9113, section 6.7.
         await eventually("a PING of 17 bytes", () => proxy.counts.toServerBytes === sent + 17);
+        await eventually("its answer", () => proxy.counts.toClientBytes >= received + 17);
         await pause(50);
         await clock.advance(5000);
         assert.equal(connection.state.type, "ready");
