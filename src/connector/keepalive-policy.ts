@@ -4,6 +4,7 @@ import { type Clock, maxTimerMs } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { isLictorMeta } from "../core/lictor-meta.ts";
 import { Keepalive, type KeepaliveConnection } from "../grpc/keepalive.ts";
+import { ErrorCode } from "../http2/error-code.ts";
 import { type KeepaliveOptions, lictorKeepalive } from "./connector-options.ts";
 
 const defaultTimeoutMs = 20_000;
@@ -38,8 +39,9 @@ export class KeepalivePolicy {
     return keepalive;
   }
 
-  /** A server has ended a connection with `too_many_pings`: from its next one on it is asked half as often. */
-  askLessOften(endpoint: Endpoint): void {
+  /** A server ends a connection. Where that is for too many PINGs, it is asked half as often from its next one on. */
+  onGoaway(endpoint: Endpoint, code: number, debugText: string): void {
+    if (code !== ErrorCode.enhanceYourCalm || debugText !== "too_many_pings") return;
     const options = this.#optionsFor(endpoint);
     if (options === undefined) return;
     const { url } = endpoint;

@@ -12,7 +12,6 @@ import { systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Keepalive } from "../grpc/keepalive.ts";
-import { ErrorCode } from "../http2/error-code.ts";
 import { brotli, gzip } from "../runtime/zlib-compression.ts";
 import type { Connection, ConnectionListener, ConnectionState, Connector } from "../transport/connector.ts";
 import { type ClientTls, type ClientTlsOptions, createClientTls } from "./client-tls.ts";
@@ -126,9 +125,7 @@ class NodeHttp2Connection implements Connection {
     });
     session.on("goaway", (code, lastStreamId, debugData) => {
       this.#goawayLastId = lastStreamId;
-      if (code === ErrorCode.enhanceYourCalm && new TextDecoder().decode(debugData) === "too_many_pings") {
-        this.#options.keepalive.askLessOften(this.endpoint);
-      }
+      this.#options.keepalive.onGoaway(this.endpoint, code, new TextDecoder().decode(debugData));
       if (this.state.type === "ready" || this.state.type === "connecting") this.#move({ type: "draining" });
       this.#closeWhenDone();
     });

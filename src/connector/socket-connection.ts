@@ -190,8 +190,7 @@ export class SocketConnection implements Connection, SessionHost {
       // What the calls that it cuts off are told.
       session.reason ??= new Error(`the server ended the connection with ${errorCodeName(code)}${text}`);
     }
-    if (code === ErrorCode.enhanceYourCalm && debugText === "too_many_pings")
-      this.#options.keepalive.askLessOften(this.endpoint);
+    this.#options.keepalive.onGoaway(this.endpoint, code, debugText);
     this.#leave();
   }
 

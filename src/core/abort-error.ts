@@ -2,6 +2,7 @@
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { callFate, markMaybeProcessed } from "./call-fate.ts";
+import { copyError } from "./copy-error.ts";
 
 /**
  * The reason of an abort as an error of Connect's: itself where it is one, else `canceled` with it for a cause. Calls are given up for the failure
@@ -12,7 +13,5 @@ export function abortError(reason: unknown): ConnectError {
   const error = ConnectError.from(reason, Code.Canceled);
   if (error !== reason) return markMaybeProcessed(error);
   if (callFate(error) === "maybe-processed") return error;
-  const own = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error);
-  own.details = error.details;
-  return markMaybeProcessed(own);
+  return markMaybeProcessed(copyError(error));
 }

@@ -1,7 +1,8 @@
 // What became of a call that interceptors may ask for several times, at once or one after the other: what holds of one time does not hold of all.
 
-import { ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import { callFate, markMaybeProcessed } from "./call-fate.ts";
+import { copyError } from "./copy-error.ts";
 
 export class FateOfAll {
   /** How often the call was asked for, but for those times that failed unprocessed: above 0, it may have run. */
@@ -21,8 +22,6 @@ export class FateOfAll {
   told(error: ConnectError): ConnectError {
     if (this.#mayHaveRun === 0 || callFate(error) !== "unprocessed") return error;
     // Not written on: it may be another call's.
-    const own = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error);
-    own.details = error.details;
-    return markMaybeProcessed(own);
+    return markMaybeProcessed(copyError(error));
   }
 }

@@ -45,7 +45,7 @@ class CallWait implements Deadlined {
 
   start(): void {
     const { deadlines, signal, delayMs, patienceMs } = this.#options;
-    this.#listen();
+    this.#stopListening = this.#listen();
     signal?.addEventListener("abort", this, { once: true });
     this.#isPatienceShorter = patienceMs !== undefined && (delayMs === undefined || patienceMs <= delayMs);
     const timerMs = this.#isPatienceShorter ? patienceMs : delayMs;
@@ -64,16 +64,13 @@ class CallWait implements Deadlined {
     if (signal !== undefined) this.#reject(getAbortSignalReason(signal));
   }
 
-  #listen(): void {
+  #listen(): () => void {
     const { pool, endsWith } = this.#options;
-    this.#stopListening = pool.onceChanged(() => {
-      if (endsWith === "close" && pool.state.type !== "closed") {
-        this.#listen();
-        return;
-      }
+    const onChange = () => {
       this.#end();
       this.#resolve();
-    });
+    };
+    return endsWith === "close" ? pool.onceClosed(onChange) : pool.onceChanged(onChange);
   }
 
   #end(): void {

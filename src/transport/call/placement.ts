@@ -263,23 +263,17 @@ export class Placement implements CallSurroundings {
 
   /** As the clock's `schedule`, but runs at once when the transport is closed. */
   #scheduleUntilClosed(delayMs: number, run: () => void): () => void {
-    let stopListening = (): void => {};
-    const cancelTimer = this.clock.schedule(delayMs, () => {
-      stopListening();
-      run();
-    });
-    const listen = (): void => {
-      stopListening = this.#pool.onceChanged(() => {
-        if (this.#pool.state.type !== "closed") return listen();
-        cancelTimer();
-        run();
-      });
-    };
-    listen();
-    return () => {
-      stopListening();
+    const stop = () => {
       cancelTimer();
+      stopListening();
     };
+    const runOnce = () => {
+      stop();
+      run();
+    };
+    const cancelTimer = this.clock.schedule(delayMs, runOnce);
+    const stopListening = this.#pool.onceClosed(runOnce);
+    return stop;
   }
 
   /** The first calls wait for a service config that is on its way, as their endpoints do (see config-first.ts). */

@@ -16,15 +16,14 @@ import {
   type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import type { PickResult } from "../../balancer/picker.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { Deadlined, DeadlineQueue } from "../../core/deadline-queue.ts";
 import { type Attempts, attemptTimedOut } from "../retry/attempts.ts";
 import { type StreamRequests, streamRequests } from "../retry/stream-requests.ts";
 import type { MethodPolicy } from "../service-config/service-config.ts";
-import { type CallSurroundings, timedOut } from "./call-scope.ts";
+import type { CallSurroundings } from "./call-scope.ts";
 import { demandResponseSize, demandSize, encodedBytes, sized, sizedAnswers } from "./message-limits.ts";
+import { StreamEnd } from "./stream-end.ts";
 import { tellOfEnd } from "./streams.ts";
 
 /** Timers may be early by so much, and that of the server, which is told the attempt's time, may be the first. */
@@ -265,40 +264,4 @@ function withPrevious(header: HeadersInit | undefined, { previous }: AttemptFact
   const headers = new Headers(header);
   headers.set("grpc-previous-rpc-attempts", String(previous));
   return headers;
-}
-
-/** Notices the end of a stream: it was read to it, reading failed, or signal or deadline came first and nobody read on. */
-class StreamEnd implements Deadlined {
-  dueMs = 0;
-  nextDue: Deadlined | undefined = undefined;
-  previousDue: Deadlined | undefined = undefined;
-  readonly #deadlines: DeadlineQueue;
-  readonly #signal: AbortSignal | undefined;
-  #tell: ((error?: unknown) => void) | undefined;
-
-  constructor(deadlines: DeadlineQueue, signal: AbortSignal | undefined, tell: (error?: unknown) => void) {
-    this.#deadlines = deadlines;
-    this.#signal = signal;
-    this.#tell = tell;
-    if (signal === undefined) return;
-    if (signal.aborted) this.handleEvent();
-    else signal.addEventListener("abort", this);
-  }
-
-  end(error?: unknown): void {
-    const tell = this.#tell;
-    if (tell === undefined) return;
-    this.#tell = undefined;
-    this.#deadlines.remove(this);
-    this.#signal?.removeEventListener("abort", this);
-    tell(error);
-  }
-
-  onDeadline(): void {
-    this.end(timedOut());
-  }
-
-  handleEvent(): void {
-    if (this.#signal !== undefined) this.end(getAbortSignalReason(this.#signal));
-  }
 }

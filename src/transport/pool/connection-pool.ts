@@ -150,6 +150,19 @@ export class ConnectionPool {
     );
   }
 
+  /** Calls `callback` once, when it is closed. Returns a function that stops the wait. */
+  onceClosed(callback: () => void): () => void {
+    let stop = (): void => {};
+    const listen = (): void => {
+      stop = this.onceChanged(() => {
+        if (this.state.type === "closed") callback();
+        else listen();
+      });
+    };
+    listen();
+    return () => stop();
+  }
+
   /** Calls `callback` once, at the next change of `state`. Returns a function that stops the wait. */
   onceChanged(callback: () => void): () => void {
     this.#waiters.add(callback);

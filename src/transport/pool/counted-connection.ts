@@ -3,8 +3,10 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { CallSignal } from "../../core/call-signal.ts";
-import { type Clock, maxTimerMs, systemClock } from "../../core/clock.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
+import { deadlineQueueOf } from "../../core/deadline-queue.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { StreamEnd } from "../call/stream-end.ts";
 import { tellOfEnd } from "../call/streams.ts";
 import type { CallCounts, Connection, ConnectionState, UnaryCaller } from "../connector.ts";
 
@@ -70,6 +72,7 @@ export function countedConnection(
 }
 
 function countedTransport(transport: Transport, counts: Counts, clock: Clock): Transport {
+  const deadlines = deadlineQueueOf(clock);
   return {
     unary(...call) {
       begin(counts);
@@ -84,24 +87,15 @@ function countedTransport(transport: Transport, counts: Counts, clock: Clock): T
         counts.active--;
         throw error;
       }
-      const signal = call[1];
-      const onAbort = () => end(signal?.reason);
-      let isOver = false;
-      const end = (error?: unknown) => {
-        if (isOver) return;
-        isOver = true;
-        signal?.removeEventListener("abort", onAbort);
-        cancel?.();
+      const [, signal, timeoutMs = 0] = call;
+      // Whoever gives up need not read on.
+      const end = new StreamEnd(deadlines, signal, (error) => {
         counts.active--;
         if (error === undefined) counts.ok++;
-      };
-      // Whoever gives up need not read on.
-      signal?.addEventListener("abort", onAbort);
-      const [, , timeoutMs = 0] = call;
-      const late = () => end(new Error("the deadline has passed"));
-      const cancel = timeoutMs > 0 ? clock.schedule(Math.min(timeoutMs, maxTimerMs), late) : undefined;
+      });
+      if (timeoutMs > 0) deadlines.add(end, timeoutMs);
       // Not a copy: its header and trailer may be made when somebody looks at them.
-      return Object.assign(response, { message: tellOfEnd(response.message, { end }) }) as never;
+      return Object.assign(response, { message: tellOfEnd(response.message, end) }) as never;
     },
   };
 }

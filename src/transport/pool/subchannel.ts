@@ -189,15 +189,15 @@ export class Subchannel {
       case "draining":
         // The server is leaving. It may be back on the same address by the time we connect again.
         this.#leave();
-        this.#reconnect(new Error(`${this.endpoint.url} asked for the connection to end`), true, false);
+        this.#reconnect(connection, new Error(`${this.endpoint.url} asked for the connection to end`), true);
         return;
       case "closed":
         this.#leave();
         this.#leaving.delete(connection);
         this.#reconnect(
+          connection,
           state.reason ?? new Error(`the connection to ${this.endpoint.url} was closed`),
           false,
-          connection.counts.ok > 0,
         );
         return;
       default:
@@ -209,12 +209,13 @@ export class Subchannel {
    * After a loss: at once where the connection had proven itself, else after the backoff. A server that answered and asks us to leave is
    * no fault, and calls wait for the next connection; one that asks so of each gets a new one a second.
    */
-  #reconnect(error: unknown, wasAskedTo: boolean, hasServed: boolean): void {
+  #reconnect(lost: CountedConnection, error: unknown, wasAskedTo: boolean): void {
     this.lastError = error;
     const { clock } = this.#options;
     const readySinceMs = this.#readySinceMs;
     this.#readySinceMs = undefined;
     const readyMs = readySinceMs === undefined ? undefined : clock.now() - readySinceMs;
+    const hasServed = !wasAskedTo && lost.counts.ok > 0;
     const isProven = readyMs !== undefined && (hasServed || readyMs >= provenAfterMs);
     if (this.isLast) {
       this.#move("failing");

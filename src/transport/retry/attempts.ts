@@ -77,9 +77,10 @@ export class Attempts {
   failed(endpointId: string, error: ConnectError, remainingMs: number | undefined): NextStep {
     this.tried.add(endpointId);
     this.lastError = error;
-    if (callFate(error) === "unprocessed" && !wasRefused(error)) this.sent--;
+    const isUnprocessed = callFate(error) === "unprocessed";
+    if (isUnprocessed && !wasRefused(error)) this.sent--;
     if (isUnsendable(error)) return "fail";
-    const step = callFate(error) === "unprocessed" ? this.#afterRefusal(endpointId, error) : this.#afterFailure(error);
+    const step = isUnprocessed ? this.#afterRefusal(endpointId, error) : this.#afterFailure(error);
     return typeof step === "number" && remainingMs !== undefined && step >= remainingMs ? "fail" : step;
   }
 

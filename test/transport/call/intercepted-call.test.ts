@@ -13,11 +13,12 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
-import { callFate, markAnswered } from "../../../src/core/call-fate.ts";
+import { callFate } from "../../../src/core/call-fate.ts";
 import { createManualClock } from "../../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../../src/transport/balanced-transport.ts";
 import { EchoService } from "../../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../../support/endpoints.ts";
+import { failStreams, retryOnce } from "../../support/failing-streams.ts";
 import { createFakeConnector } from "../../support/fake-connector.ts";
 import { rejection } from "../../support/rejection.ts";
 import { startScripted } from "../../support/scripted-calls.ts";
@@ -155,33 +156,22 @@ function suite(kind: string) {
 
     test("lets go what was kept of a client stream that has failed", async () => {
       const { interceptor } = spy();
-      const retryPolicy = { maxAttempts: 2, initialBackoff: "0.01s", maxBackoff: "0.01s", backoffMultiplier: 1 };
-      const policy = { ...retryPolicy, retryableStatusCodes: ["UNAVAILABLE"] };
-      const serviceConfig = { methodConfig: [{ name: [{}], retryPolicy: policy }] };
       const ids = endpoints.map(({ id }) => id);
-      const options = { serviceConfig, interceptors: [interceptor] };
+      const options = { serviceConfig: retryOnce, interceptors: [interceptor] };
       const { clock, fake, client, transport } = await startScripted(ids, options, hasCaller);
       async function* messages() {
         yield { text: "x".repeat(900 * 1024) };
         yield { text: "end" };
       }
-      let attempts = 0;
-      let code = Code.NotFound;
-      for (const connection of fake.opened) {
-        connection.transport.stream = async (_method, _signal, _timeoutMs, _header, input) => {
-          attempts++;
-          await input[Symbol.asyncIterator]().next();
-          throw markAnswered(new ConnectError("no", code));
-        };
-      }
+      const failing = failStreams(fake.opened, Code.NotFound);
       // Together more than all that streams may keep.
       for (let i = 0; i < 25; i++) await rejection(client.clientStream(messages()));
-      attempts = 0;
-      code = Code.Unavailable;
+      failing.attempts = 0;
+      failing.code = Code.Unavailable;
       const failed = rejection(client.clientStream(messages()));
       await clock.advance(100);
       await failed;
-      assert.equal(attempts, 2);
+      assert.equal(failing.attempts, 2);
       await transport.close();
     });
 

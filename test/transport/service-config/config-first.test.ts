@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { markAnswered } from "../../../src/core/call-fate.ts";
+import { Code, createClient, type Interceptor } from "@connectrpc/connect";
 import { silentLogger } from "../../../src/core/logger.ts";
 import { createManualClock } from "../../../src/testing/manual-clock.ts";
 import { createBalancedTransport } from "../../../src/transport/balanced-transport.ts";
@@ -10,6 +9,7 @@ import { ServiceConfigError } from "../../../src/transport/service-config/servic
 import { ServiceConfigHolder } from "../../../src/transport/service-config/service-config-holder.ts";
 import { EchoService } from "../../gen/lictor/test/v1/echo_pb.ts";
 import { createHandResolver, endpoint } from "../../support/endpoints.ts";
+import { failStreams, retryOnce } from "../../support/failing-streams.ts";
 import { createFakeConnector } from "../../support/fake-connector.ts";
 import { createHandConfig } from "../../support/hand-config.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -30,6 +30,16 @@ function makePair() {
       onError: (error) => told.push(String(error)),
     });
   return { clock, source, holder, inner, resolver, told, subscribe };
+}
+
+/** A transport over one endpoint, whose service config a test pushes. */
+function followSource(interceptors: Interceptor[] = []) {
+  const clock = createManualClock();
+  const source = createHandConfig();
+  const { connector, of, opened } = createFakeConnector(clock);
+  const resolver = createHandResolver([endpoint("a")]);
+  const common = { resolver, connector, clock, settleMs: 0, interceptors };
+  return { clock, source, of, opened, transport: createBalancedTransport({ ...common, serviceConfig: source }) };
 }
 
 describe("configFirst()", () => {
@@ -140,11 +150,7 @@ describe("createBalancedTransport() with a service config", () => {
   });
 
   test("has the first calls wait for a source, and applies its updates to later ones", async () => {
-    const clock = createManualClock();
-    const source = createHandConfig();
-    const { connector, of, opened } = createFakeConnector(clock);
-    const resolver = createHandResolver([endpoint("a")]);
-    const transport = createBalancedTransport({ resolver, connector, clock, settleMs: 0, serviceConfig: source });
+    const { clock, source, of, opened, transport } = followSource();
     const client = createClient(EchoService, transport);
     const first = client.unary({ text: "first" });
     await clock.advance(900);
@@ -168,11 +174,7 @@ describe("createBalancedTransport() with a service config", () => {
   test("holds calls to the timeout of a config that came after they began, with interceptors and without", async () => {
     const pass: Interceptor = (next) => (request) => next(request);
     for (const interceptors of [[], [pass]]) {
-      const clock = createManualClock();
-      const source = createHandConfig();
-      const { connector } = createFakeConnector(clock);
-      const resolver = createHandResolver([endpoint("a")]);
-      const transport = createBalancedTransport({ resolver, connector, clock, interceptors, serviceConfig: source });
+      const { clock, source, transport } = followSource(interceptors);
       const late = rejection(createClient(EchoService, transport).unary({}));
       await clock.advance(50);
       source.push(short);
@@ -185,11 +187,7 @@ describe("createBalancedTransport() with a service config", () => {
   });
 
   test("keeps as much of a stream that waited for the config as that asks for", async () => {
-    const clock = createManualClock();
-    const source = createHandConfig();
-    const { connector, of, opened } = createFakeConnector(clock);
-    const resolver = createHandResolver([endpoint("a")]);
-    const transport = createBalancedTransport({ resolver, connector, clock, settleMs: 0, serviceConfig: source });
+    const { clock, source, of, opened, transport } = followSource();
     async function* messages() {
       // More than is kept of a stream that may not run twice.
       yield { text: "x".repeat(200 * 1024) };
@@ -197,21 +195,12 @@ describe("createBalancedTransport() with a service config", () => {
     }
     const failed = rejection(createClient(EchoService, transport).clientStream(messages()));
     await clock.advance(50);
-    const retryPolicy = { maxAttempts: 2, initialBackoff: "0.01s", maxBackoff: "0.01s", backoffMultiplier: 1 };
-    const policy = { ...retryPolicy, retryableStatusCodes: ["UNAVAILABLE"] };
-    source.push({ methodConfig: [{ name: [{}], retryPolicy: policy }] });
-    let attempts = 0;
-    for (const connection of opened) {
-      connection.transport.stream = async (_method, _signal, _timeoutMs, _header, input) => {
-        attempts++;
-        await input[Symbol.asyncIterator]().next();
-        throw markAnswered(new ConnectError("no", Code.Unavailable));
-      };
-    }
+    source.push(retryOnce);
+    const failing = failStreams(opened, Code.Unavailable);
     of("a").becomeReady();
     await clock.advance(100);
     assert.equal((await failed).code, Code.Unavailable);
-    assert.equal(attempts, 2);
+    assert.equal(failing.attempts, 2);
     await transport.close();
   });
 });
